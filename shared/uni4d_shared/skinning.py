@@ -1,0 +1,62 @@
+"""From control nodes to vertices and splats at one frame: linear blend skinning, in numpy.
+
+The add-on builds its armature from the same formula, so Blender, the exports and the backend agree
+to rounding. The backend's differentiable twin is :mod:`uni4d.fourd.deformation`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from uni4d_shared.conventions import (
+    matrix_from_quaternion,
+    multiply_quaternions,
+    quaternion_from_matrix,
+)
+from uni4d_shared.types import Array, Gaussians4D, Splats
+
+__all__ = ["splats_at", "vertices_at"]
+
+
+def vertices_at(result: Gaussians4D, frame: int) -> Array:
+    """Vertex positions at ``frame``: ``[P, 3]`` float32, world space in metres."""
+    motion = result.motion
+    rotations = matrix_from_quaternion(motion.rotations[frame])  # [K, 3, 3]
+    offsets = motion.nodes + motion.translations[frame] - np.einsum("kij,kj->ki", rotations, motion.nodes)
+    moved = np.zeros_like(result.mesh.vertices)
+    for slot in range(motion.vertex_nodes.shape[1]):
+        node = motion.vertex_nodes[:, slot]
+        placed = np.einsum("pij,pj->pi", rotations[node], result.mesh.vertices) + offsets[node]
+        moved += motion.vertex_weights[:, slot, None] * placed
+    return moved.astype(np.float32)
+
+
+def splats_at(result: Gaussians4D, frame: int) -> Splats:
+    """The splats carried along by their triangles at ``frame``.
+
+    A splat keeps its barycentric place and its offset from the surface, and turns with its triangle's
+    frame (edge, normal × edge, normal); its scales stay as they are at rest.
+    """
+    rest, moved = result.mesh.vertices, vertices_at(result, frame)
+    corners = result.mesh.faces[result.splat_faces]  # [N, 3]
+    before, after = _triangle_frames(rest[corners]), _triangle_frames(moved[corners])
+    turn = np.einsum("nij,nkj->nik", after, before)
+    anchor = np.einsum("nc,ncd->nd", result.splat_barycentric, rest[corners])
+    place = np.einsum("nc,ncd->nd", result.splat_barycentric, moved[corners])
+    offset = np.einsum("nij,nj->ni", turn, result.splats.means - anchor)
+    return Splats(
+        means=place + offset,
+        quaternions=multiply_quaternions(quaternion_from_matrix(turn), result.splats.quaternions),
+        scales=result.splats.scales,
+        opacities=result.splats.opacities,
+        colors=result.splats.colors,
+    )
+
+
+def _triangle_frames(corners: Array) -> Array:
+    """Orthonormal frames ``[N, 3, 3]`` (columns: first edge, normal × edge, normal) of ``[N, 3, 3]`` corners."""
+    edge = corners[:, 1] - corners[:, 0]
+    normal = np.cross(edge, corners[:, 2] - corners[:, 0])
+    edge = edge / np.maximum(np.linalg.norm(edge, axis=1, keepdims=True), 1e-12)
+    normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
+    return np.stack([edge, np.cross(normal, edge), normal], axis=2)

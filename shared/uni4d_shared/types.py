@@ -1,0 +1,224 @@
+"""The values that travel between the stages of the chain, each a frozen attrs class.
+
+Every stage is a function from some of these to another of these; none of them holds a
+connection, an open file or a device. Arrays are numpy. Frames, units and axes follow
+:mod:`uni4d_shared.conventions`: a right-handed, Z-up world in metres, OpenCV cameras,
+quaternions ``wxyz``, images sRGB with straight alpha.
+
+Letters in shapes: ``V`` views, ``T`` frames in time, ``H``/``W`` image height and width,
+``N`` splats, ``P`` mesh vertices, ``F`` triangles, ``K`` control nodes, ``J`` nodes that move one
+vertex.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+__all__ = [
+    "Alignment",
+    "Asset",
+    "Camera",
+    "Clip",
+    "Gaussians4D",
+    "Hit",
+    "Mesh",
+    "NodeMotion",
+    "Query",
+    "Splats",
+    "ViewSet",
+]
+
+Array = NDArray[Any]
+
+
+def _array(dtype: Any, *shape: int | None) -> Any:
+    """An attrs field that casts to ``dtype`` and checks rank and the fixed dimensions of ``shape``."""
+
+    def convert(value: Any) -> Array:
+        return np.ascontiguousarray(value, dtype=dtype)
+
+    def check(instance: object, attribute: Any, value: Array) -> None:
+        fits = value.ndim == len(shape) and all(
+            want is None or want == have for want, have in zip(shape, value.shape, strict=True)
+        )
+        if not fits:
+            wanted = ", ".join("*" if n is None else str(n) for n in shape)
+            raise ValueError(
+                f"{type(instance).__name__}.{attribute.name}: expected shape [{wanted}], "
+                f"got {list(value.shape)}"
+            )
+
+    return field(converter=convert, validator=check, eq=False, repr=False)
+
+
+@frozen
+class Query:
+    """A prompt taken apart: what the object is, and what it does."""
+
+    prompt: str
+    object_text: str
+    """The paper's *hot text*, e.g. ``"a teddy bear"``."""
+    motion_text: str
+    """e.g. ``"dancing"``; empty when the prompt names no motion."""
+
+
+@frozen
+class Hit:
+    """One search result."""
+
+    uid: str
+    name: str
+    score: float
+    """The fused score that orders the hits; higher is better."""
+    scores: dict[str, float]
+    """The score per modality, e.g. ``{"text": .71, "appearance": .40}``."""
+    licence: str
+    author: str
+    source: str
+    path: str
+    """The mesh file (GLB) on the backend's machine; empty until the asset was first fetched."""
+    thumbnail: str = ""
+    """A PNG on the backend's machine."""
+
+
+@frozen
+class Asset:
+    """A library object that was fetched: its mesh file and what is known about it."""
+
+    uid: str
+    name: str
+    texts: tuple[str, ...]
+    """All texts that describe it: name, tags, category; the name comes first."""
+    licence: str
+    author: str
+    source: str
+    path: str
+    """The GLB file: glTF's Y-up, metres, base at height zero, centred, front towards glTF +Z."""
+
+
+@frozen
+class Camera:
+    """A pinhole camera in OpenCV axes (x right, y down, z forward)."""
+
+    world_to_camera: Array = _array(np.float64, 4, 4)
+    intrinsics: Array = _array(np.float64, 3, 3)
+    """Focal lengths and principal point in pixels; pixel centres lie at +0.5."""
+    width: int = 256
+    height: int = 256
+
+
+@frozen
+class ViewSet:
+    """Photographs of one object at rest, with their exact cameras."""
+
+    images: Array = _array(np.uint8, None, None, None, 4)
+    """``[V, H, W, 4]`` sRGB, straight alpha; the alpha channel is the mask."""
+    depth: Array = _array(np.float32, None, None, None)
+    """``[V, H, W]`` metres along the camera's z; ``inf`` where there is no surface."""
+    cameras: tuple[Camera, ...] = field(converter=tuple)
+
+    @cameras.validator
+    def _one_camera_per_image(self, attribute: Any, value: tuple[Camera, ...]) -> None:
+        if not len(value) == len(self.images) == len(self.depth):
+            raise ValueError(
+                f"ViewSet: {len(self.images)} images, {len(self.depth)} depth maps "
+                f"and {len(value)} cameras; expected one of each per view"
+            )
+
+
+@frozen
+class Alignment:
+    """How well text (T), 3D asset (M) and its images (I) agree."""
+
+    text_shape: float
+    """cos(T, M)"""
+    shape_image: float
+    """cos(M, I)"""
+    image_text: float
+    """cos(I, T)"""
+    loss: float
+    """L_align = λ₁(1 − cos(T, M)) + λ₂(1 − cos(M, I)) + λ₃(1 − cos(I, T))"""
+    score: float
+    """A = exp(−L_align), in (0, 1]."""
+    view_weights: Array = _array(np.float32, None)
+    """``[V]``, non-negative, sums to 1: how well each view shows what the text says."""
+    key_view: int = 0
+    """Index of the view that the clip starts from."""
+
+
+@frozen
+class Clip:
+    """A short video of the object from one camera."""
+
+    frames: Array = _array(np.uint8, None, None, None, 3)
+    """``[T, H, W, 3]`` sRGB, composited over ``background``."""
+    fps: float = 12.0
+    camera: Camera | None = None
+    """The camera that filmed it; ``None`` for a foreign video."""
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """sRGB in [0, 1]."""
+    description: str = ""
+    """What made it, for the report: the model's name, or the verb of the motion program."""
+
+
+@frozen
+class Mesh:
+    """A triangle mesh in world space (Z-up, metres)."""
+
+    vertices: Array = _array(np.float32, None, 3)
+    faces: Array = _array(np.int32, None, 3)
+
+
+@frozen
+class Splats:
+    """A cloud of 3D Gaussians at one moment, activated: linear scales and opacities in [0, 1]."""
+
+    means: Array = _array(np.float32, None, 3)
+    quaternions: Array = _array(np.float32, None, 4)
+    """``[N, 4]`` wxyz, unit length: the rotation from the splat's own axes to the world."""
+    scales: Array = _array(np.float32, None, 3)
+    """``[N, 3]`` standard deviations in metres along the splat's own axes."""
+    opacities: Array = _array(np.float32, None)
+    colors: Array = _array(np.float32, None, 3)
+    """``[N, 3]`` sRGB in [0, 1], view-independent."""
+
+
+@frozen
+class NodeMotion:
+    """Control nodes, and how each moves: SE(3) keyframes, blended linearly to the vertices.
+
+    A vertex at rest position x goes to Σ_j w_j (R_k (x − n_k) + n_k + t_k) with k = indices[j].
+    """
+
+    nodes: Array = _array(np.float32, None, 3)
+    """``[K, 3]`` rest positions n_k."""
+    rotations: Array = _array(np.float32, None, None, 4)
+    """``[T, K, 4]`` unit quaternions wxyz of R_k."""
+    translations: Array = _array(np.float32, None, None, 3)
+    """``[T, K, 3]`` t_k in metres."""
+    vertex_nodes: Array = _array(np.int32, None, None)
+    """``[P, J]`` which nodes move each vertex (J ≤ 4, so that it is a valid glTF skin)."""
+    vertex_weights: Array = _array(np.float32, None, None)
+    """``[P, J]`` non-negative, each row sums to 1."""
+
+
+@frozen
+class Gaussians4D:
+    """The result: splats bound to a mesh, and control nodes that move both through time.
+
+    Frame 0 of the motion belongs to the first frame of the clip; the rest pose is the mesh as fetched.
+    """
+
+    mesh: Mesh
+    splats: Splats
+    """At rest."""
+    motion: NodeMotion
+    splat_faces: Array = _array(np.int32, None)
+    """``[N]`` the triangle that carries each splat."""
+    splat_barycentric: Array = _array(np.float32, None, 3)
+    """``[N, 3]`` its place on that triangle."""
+    fps: float = 12.0

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
-from attrs import field, frozen
+import cattrs
+import tomllib
+from attrs import field, frozen, validators
 from platformdirs import user_cache_path
 
+from uni4d_shared.errors import Uni4DError
+
 __all__ = [
+    "PROFILES",
     "AlignConfig",
     "AnimateConfig",
     "Config",
@@ -21,12 +27,20 @@ __all__ = [
     "LibraryConfig",
     "RenderConfig",
     "ServeConfig",
+    "load_config",
 ]
+
+PROFILES = ("local", "gpu")
 
 
 def _default_cache() -> Path:
     override = os.environ.get("UNI4D_CACHE")
     return Path(override) if override else user_cache_path("uni4d", appauthor=False)
+
+
+def _bounded(default: float, low: float, high: float) -> Any:
+    """A number with limits: settings also arrive over the network."""
+    return field(default=default, validator=[validators.ge(low), validators.le(high)])
 
 
 @frozen
@@ -39,9 +53,9 @@ class LibraryConfig:
     """The source's folder; for ``sweethome3d``, ``None`` means the installed packages or the cache."""
     root: Path = field(factory=lambda: _default_cache() / "library")
     """The built library: catalog, thumbnails, converted meshes."""
-    processes: int = 2
+    processes: int = _bounded(2, 1, 256)
     """Worker processes for reading meshes."""
-    views: int = 2
+    views: int = _bounded(2, 1, 16)
     """Views per asset for its appearance features."""
 
 
@@ -49,11 +63,11 @@ class LibraryConfig:
 class RenderConfig:
     """The photographs that Blender takes of the chosen asset."""
 
-    size: int = 256
+    size: int = _bounded(256, 32, 2_048)
     """Width and height in pixels."""
-    azimuths: int = 8
+    azimuths: int = _bounded(8, 1, 256)
     elevations_degrees: tuple[float, ...] = (15.0, 45.0)
-    margin: float = 1.35
+    margin: float = _bounded(1.35, 1.0, 10)
     """How far the bounding sphere stays from the border; leaves room for the motion."""
 
 
@@ -64,7 +78,7 @@ class AlignConfig:
     text_shape: float = 1.0
     shape_image: float = 1.0
     image_text: float = 1.0
-    view_temperature: float = 0.05
+    view_temperature: float = _bounded(0.05, 0.001, 10)
     """Softmax temperature of the weights over views; smaller picks fewer views."""
 
 
@@ -74,16 +88,16 @@ class AnimateConfig:
 
     model: str = "kinematic"
     """The video model; ``kinematic`` is the offline default."""
-    frames: int = 24
-    fps: float = 12.0
-    size: int = 256
+    frames: int = _bounded(24, 2, 480)
+    fps: float = _bounded(12.0, 1, 120)
+    size: int = _bounded(256, 32, 2_048)
     """Width of the clip in pixels."""
-    splats: int = 16_000
+    splats: int = _bounded(16_000, 100, 500_000)
     """Splats of the generator's own cloud."""
-    refine_iterations: int = 150
+    refine_iterations: int = _bounded(150, 0, 20_000)
     """Steps that fit the colours of that cloud to the photographs."""
-    speed: float = 1.0
-    amplitude: float = 1.0
+    speed: float = _bounded(1.0, 0.05, 20)
+    amplitude: float = _bounded(1.0, 0, 5)
     seed: int = 0
 
 
@@ -91,14 +105,14 @@ class AnimateConfig:
 class FitConfig:
     """The 4D fit."""
 
-    splats: int = 10_000
-    nodes: int = 96
+    splats: int = _bounded(10_000, 100, 500_000)
+    nodes: int = _bounded(96, 4, 2_048)
     """Control nodes."""
-    static_iterations: int = 150
+    static_iterations: int = _bounded(150, 0, 20_000)
     """Steps on the photographs, at rest."""
-    track_iterations: int = 40
+    track_iterations: int = _bounded(40, 0, 2_000)
     """Steps per frame of the rigid tracking that starts the fit."""
-    iterations: int = 900
+    iterations: int = _bounded(900, 0, 100_000)
     """Steps of the joint fit over all frames."""
     seed: int = 0
 
@@ -128,3 +142,26 @@ class Config:
     animate: AnimateConfig = AnimateConfig()
     fit: FitConfig = FitConfig()
     serve: ServeConfig = field(factory=ServeConfig)
+
+
+def load_config(path: Path | None = None, profile: str = "local") -> Config:
+    """The settings of a profile, with those of a TOML file on top.
+
+    The file's tables are named as the fields of :class:`Config` (``[fit]``, ``[animate]``, ...); a name
+    that does not exist or a value out of range is refused by name.
+    """
+    if profile not in PROFILES:
+        raise Uni4DError("bad-setting", f"There is no profile {profile!r}.", f"Known: {', '.join(PROFILES)}.")
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise Uni4DError("bad-setting", f"{path}: {error}.", "Give a readable TOML file.") from error
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(Path, lambda value, _: Path(value).expanduser())
+    try:
+        return converter.structure({"profile": profile, **values}, Config)
+    except (cattrs.BaseValidationError, ValueError, TypeError) as error:
+        reasons = "; ".join(cattrs.transform_error(error))
+        raise Uni4DError("bad-setting", f"{path}: {reasons}.") from error

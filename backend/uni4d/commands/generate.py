@@ -1,0 +1,70 @@
+"""``uni4d generate``: the whole chain for one prompt, with a real Blender."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import tyro
+from attrs import define
+
+from uni4d.commands.common import Command
+from uni4d.config import ServeConfig
+from uni4d.terminal import StageBars, stdout
+
+__all__ = ["Generate"]
+
+
+@define(kw_only=True)
+class Generate(Command):
+    """From a sentence to an animated 3D asset: search, photograph, align, animate, fit, place in Blender.
+
+    Leaves scene.blend, animated.glb, splats/, clip.mp4, views/, sheet.png and report.json in the output
+    folder. Run it again to go on where it stopped.
+    """
+
+    prompt: tyro.conf.Positional[str]
+    out: Path | None = None
+    """Output folder; by default out/<the prompt's words>."""
+    blender: Path | None = None
+    """A Blender; by default the one on the PATH."""
+    bpy_python: Path | None = None
+    """Or a Python interpreter that has the bpy module."""
+    blender_deps: Path | None = None
+    """Folder with pyzmq, msgpack, attrs and cattrs for Blender's Python, where it lacks them."""
+    engine: str = "auto"
+    """auto, cycles, workbench or eevee."""
+    endpoint: str | None = None
+    """The work socket of a server that runs already; by default one is started for this run."""
+    control_endpoint: str = ServeConfig().control_endpoint
+    """The control socket of that server."""
+
+    def run(self) -> dict[str, Any]:
+        from uni4d.pipeline.backend_process import Backend
+        from uni4d.pipeline.blender import find_blender
+        from uni4d.pipeline.generate import generate, slug
+
+        backend = Backend(self.endpoint, self.control_endpoint) if self.endpoint else None
+        arguments = (
+            self.prompt,
+            self.out or Path("out") / slug(self.prompt),
+            find_blender(self.blender, self.bpy_python, self.blender_deps),
+            self.settings(),
+        )
+        if self.json:
+            return generate(*arguments, _quiet, engine=self.engine, backend=backend)
+        with StageBars.shown() as bars:
+            return generate(*arguments, bars.report, engine=self.engine, backend=backend)
+
+    def show(self, result: dict[str, Any]) -> None:
+        metrics, asset = result["fit"], result["asset"]
+        stdout.print(f"asset      {asset['name']} ({asset['licence']}, {asset['author']})")
+        stdout.print(f"motion     {result['motion'].get('verb', '')}")
+        stdout.print(f"alignment  {result['alignment']['score']:.3f}")
+        stdout.print(f"fit        {metrics['psnr_foreground']:.1f} dB foreground")
+        stdout.print(f"time       {result['seconds']:.0f} s")
+        stdout.print(f"look at    {result['folder']}/sheet.png")
+
+
+def _quiet(stage: str, fraction: float, message: str) -> None:
+    """With --json there are no bars."""

@@ -1,0 +1,241 @@
+"""Every stage that the backend computes, behind one door: a request in, its result out.
+
+The server's worker calls :meth:`Stages.handle`; the command line calls the stages by name. Models and
+the library are loaded when a stage first needs them and stay loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import OrderedDict
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import cattrs
+
+from uni4d.config import Config
+from uni4d_shared.errors import Uni4DError
+from uni4d_shared.messages import (
+    AlignRequest,
+    AlignResult,
+    AnimateRequest,
+    AnimateResult,
+    FetchRequest,
+    FetchResult,
+    FitRequest,
+    FitResult,
+    Message,
+    SearchRequest,
+    SearchResult,
+)
+from uni4d_shared.progress import Progress, section
+from uni4d_shared.types import Alignment, Asset, Clip, Query, ViewSet
+
+if TYPE_CHECKING:
+    from uni4d.library.build import Library
+    from uni4d.library.geometry import TexturedMesh
+    from uni4d.retrieval.embedding import TextShapeSpace
+    from uni4d.retrieval.search import Searcher
+
+__all__ = ["Stages", "with_settings"]
+
+Settings = TypeVar("Settings", bound=attrs.AttrsInstance)
+
+_MESHES_KEPT = 4
+
+
+class Stages:
+    """The stages with the state they share: the library, the searcher, the joint space, recent meshes."""
+
+    def __init__(self, config: Config) -> None:
+        if config.profile == "gpu":
+            _require_gpu()
+        self.config = config
+        self._meshes: OrderedDict[str, TexturedMesh] = OrderedDict()
+
+    def handle(self, request: Message, progress: Progress) -> Message:
+        """The result message of one work request of :mod:`uni4d_shared.messages`."""
+        match request:
+            case SearchRequest():
+                return self.search(request.prompt, request.top, progress)
+            case FetchRequest():
+                return self.fetch(request.uid, progress)
+            case AlignRequest():
+                return self.align(request.query, request.uid, request.views, progress, glb=request.glb)
+            case AnimateRequest():
+                return self.animate(
+                    request.query,
+                    request.uid,
+                    request.views,
+                    request.alignment,
+                    progress,
+                    glb=request.glb,
+                    settings={"seed": request.seed, **request.settings},
+                )
+            case FitRequest():
+                return self.fit(
+                    request.uid,
+                    request.views,
+                    request.alignment,
+                    request.clip,
+                    progress,
+                    glb=request.glb,
+                    settings={"seed": request.seed, **request.settings},
+                )
+        raise Uni4DError("bad-request", f"{type(request).__name__} is not a request for the worker.")
+
+    def search(self, prompt: str, top: int, progress: Progress) -> SearchResult:
+        """Parse the prompt and find the ``top`` best assets with their thumbnails."""
+        from uni4d.retrieval.query import parse
+
+        if not 1 <= top <= 1000:
+            raise Uni4DError("bad-setting", f"top is {top}.", "Ask for 1 to 1000 hits.")
+        query = parse(prompt)
+        progress(0.1, "loading the index")
+        hits = tuple(self.searcher.search(query, top))
+        progress(1.0, f"{len(hits)} hits")
+        return SearchResult(query, hits, tuple(_bytes_of(hit.thumbnail) for hit in hits))
+
+    def fetch(self, uid: str, progress: Progress) -> FetchResult:
+        """One asset and its mesh as GLB; converted from the source's format the first time."""
+        progress(0.0, "fetching the mesh")
+        asset = self.asset(uid)
+        glb = Path(asset.path).read_bytes()
+        progress(1.0, asset.name)
+        return FetchResult(asset, glb)
+
+    def align(
+        self, query: Query, uid: str, views: ViewSet, progress: Progress, *, glb: bytes = b""
+    ) -> AlignResult:
+        """The three cosines between text, asset and photographs, the score, and the weights of the views."""
+        from uni4d.alignment import align
+
+        progress(0.0, "embedding the text and the asset")
+        text = self.space.embed_text(query.object_text)
+        asset = self.space.embed_mesh(self.mesh("", glb)) if glb else self.space.embed_asset(uid)
+        progress(0.4, "embedding the views")
+        images = self.space.embed_images(views.images)
+        alignment = align(query, asset, images, text, self.config.align)
+        progress(1.0, f"score {alignment.score:.2f}")
+        return AlignResult(alignment)
+
+    def animate(
+        self,
+        query: Query,
+        uid: str,
+        views: ViewSet,
+        alignment: Alignment,
+        progress: Progress,
+        *,
+        glb: bytes = b"",
+        settings: dict[str, Any] | None = None,
+    ) -> AnimateResult:
+        """A clip of the asset doing what the motion text says."""
+        from uni4d.video import animate
+
+        config = with_settings(self.config.animate, settings)
+        mesh = self.mesh(uid, glb)
+        clip, program = animate(mesh, views, alignment, query, config, self.space.embed_sentence, progress)
+        return AnimateResult(clip, program.to_dict())
+
+    def fit(
+        self,
+        uid: str,
+        views: ViewSet,
+        alignment: Alignment,
+        clip: Clip,
+        progress: Progress,
+        *,
+        glb: bytes = b"",
+        settings: dict[str, Any] | None = None,
+    ) -> FitResult:
+        """4D Gaussians fitted to the clip's frames."""
+        from uni4d.fourd import fit
+
+        config = with_settings(self.config.fit, settings)
+        progress(0.0, "reading the mesh")
+        mesh = self.mesh(uid, glb)
+        return fit(mesh, views, alignment, clip, config, section(progress, 0.01, 1.0))
+
+    def asset(self, uid: str) -> Asset:
+        return self.library.get(uid)
+
+    def mesh(self, uid: str, glb: bytes = b"") -> TexturedMesh:
+        """The textured mesh of a library asset, or of the given GLB; the last few stay in memory."""
+        from uni4d.library.geometry import load_mesh
+
+        if not uid and not glb:
+            raise Uni4DError("bad-request", "Neither an asset nor a mesh was given.", "Send uid or glb.")
+        key = hashlib.sha256(glb).hexdigest() if glb else uid
+        if key not in self._meshes:
+            if glb:
+                with tempfile.TemporaryDirectory() as folder:
+                    path = Path(folder) / "uploaded.glb"
+                    path.write_bytes(glb)
+                    self._meshes[key] = load_mesh(path)
+            else:
+                self._meshes[key] = load_mesh(Path(self.asset(uid).path))
+        self._meshes.move_to_end(key)
+        while len(self._meshes) > _MESHES_KEPT:
+            self._meshes.popitem(last=False)
+        return self._meshes[key]
+
+    @cached_property
+    def library(self) -> Library:
+        from uni4d.library.build import open_library
+
+        return open_library(self.config.library)
+
+    @cached_property
+    def searcher(self) -> Searcher:
+        from uni4d.retrieval.search import Searcher
+
+        return Searcher(self.library)
+
+    @cached_property
+    def space(self) -> TextShapeSpace:
+        from uni4d.retrieval.embedding import TextShapeSpace
+
+        return TextShapeSpace(self.library)
+
+
+def with_settings(config: Settings, settings: dict[str, Any] | None) -> Settings:
+    """``config`` with some fields replaced by name; unknown names and impossible values are refused."""
+    if not settings:
+        return config
+    names = [attribute.name for attribute in attrs.fields(type(config))]
+    unknown = sorted(set(settings) - set(names))
+    if unknown:
+        raise Uni4DError(
+            "bad-setting", f"Unknown setting: {', '.join(unknown)}.", f"Known: {', '.join(names)}."
+        )
+    try:
+        merged = {**attrs.asdict(config), **settings}
+        return cattrs.structure(merged, type(config))
+    except (ValueError, TypeError, cattrs.BaseValidationError) as error:
+        reasons = "; ".join(cattrs.transform_error(error))
+        raise Uni4DError("bad-setting", f"A setting is out of range: {reasons}.") from error
+
+
+def _require_gpu() -> None:
+    """Raise the one error that says what the ``gpu`` profile lacks on this machine."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise Uni4DError(
+            "gpu-missing",
+            "The gpu profile needs a CUDA device, and PyTorch finds none here.",
+            "Install a CUDA build of PyTorch on a machine with an NVIDIA GPU, or use the local profile.",
+        )
+    raise Uni4DError(
+        "weights-missing",
+        "The gpu profile's encoders and video model are not part of this version.",
+        "Use the local profile.",
+    )
+
+
+def _bytes_of(path: str) -> bytes:
+    return Path(path).read_bytes() if path else b""

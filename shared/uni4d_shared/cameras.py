@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -56,7 +57,7 @@ def look_at(position: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
 
 
 def bounding_sphere(points: ArrayLike) -> tuple[NDArray[np.float64], float]:
-    """Centre ``[3]`` of the bounding box of ``points`` ``[N, 3]``, and the radius about it that holds them all."""
+    """Centre ``[3]`` of the bounding box of ``points`` ``[N, 3]``, and the radius that holds them all."""
     points = np.asarray(points, dtype=np.float64)
     centre = 0.5 * (points.min(axis=0) + points.max(axis=0))
     return centre, max(float(np.linalg.norm(points - centre, axis=1).max()), 1e-6)
@@ -116,7 +117,7 @@ def project(camera: Camera, points: ArrayLike) -> tuple[NDArray[np.float64], NDA
 
 
 def write_transforms(path: Path, cameras: Sequence[Camera], image_names: Sequence[str]) -> None:
-    """Write ``transforms.json`` as NeRF and 3DGS tools read it: OpenGL camera-to-world, one entry per image."""
+    """Write ``transforms.json`` as NeRF and 3DGS tools read it: OpenGL camera-to-world matrices."""
     if len(cameras) != len(image_names):
         raise ValueError(f"{len(cameras)} cameras but {len(image_names)} image names")
     frames = [
@@ -140,7 +141,7 @@ def write_transforms(path: Path, cameras: Sequence[Camera], image_names: Sequenc
 
 
 def read_transforms(path: Path) -> tuple[tuple[Camera, ...], tuple[str, ...]]:
-    """Cameras and image names of a ``transforms.json``; a ``ValueError`` names the file and what is wrong in it."""
+    """Cameras and image names of a ``transforms.json``; a ``ValueError`` names the file and its fault."""
     try:
         document = json.loads(path.read_text())
         frames = document["frames"]
@@ -153,9 +154,9 @@ def read_transforms(path: Path) -> tuple[tuple[Camera, ...], tuple[str, ...]]:
     return cameras, names
 
 
-def _camera_from_frame(frame: dict[str, object], document: dict[str, object]) -> Camera:
+def _camera_from_frame(frame: dict[str, Any], document: dict[str, Any]) -> Camera:
     values = {**document, **frame}
-    width, height = int(values["w"]), int(values["h"])  # type: ignore[call-overload]
+    width, height = int(values["w"]), int(values["h"])
     if "fl_x" in values:
         intrinsics = np.array(
             [
@@ -166,5 +167,5 @@ def _camera_from_frame(frame: dict[str, object], document: dict[str, object]) ->
             dtype=np.float64,
         )
     else:
-        intrinsics = pinhole_intrinsics(width, height, float(values["camera_angle_x"]))  # type: ignore[arg-type]
+        intrinsics = pinhole_intrinsics(width, height, float(values["camera_angle_x"]))
     return Camera(world_to_camera_from_blender_matrix(values["transform_matrix"]), intrinsics, width, height)

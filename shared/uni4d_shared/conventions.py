@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 GLTF_TO_WORLD = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-OPENGL_TO_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
+OPENGL_TO_OPENCV: NDArray[np.float64] = np.diag([1.0, -1.0, -1.0, 1.0])
 SH_C0 = 0.28209479177387814
 
 
@@ -59,7 +59,8 @@ def blender_matrix_from_world_to_camera(world_to_camera: ArrayLike) -> NDArray[n
 
 def world_to_camera_from_blender_matrix(matrix_world: ArrayLike) -> NDArray[np.float64]:
     """The OpenCV extrinsics (4×4) of a Blender camera object's ``matrix_world``."""
-    return np.linalg.inv(np.asarray(matrix_world, dtype=np.float64) @ OPENGL_TO_OPENCV)
+    camera_to_world = np.asarray(matrix_world, dtype=np.float64) @ OPENGL_TO_OPENCV
+    return np.asarray(np.linalg.inv(camera_to_world), dtype=np.float64)
 
 
 def matrix_from_quaternion(quaternions: ArrayLike) -> NDArray[Any]:

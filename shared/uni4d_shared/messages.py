@@ -2,8 +2,8 @@
 
 A request that takes time (search, fetch, align, animate, fit) goes over the **work** socket and becomes
 a *job*, whose id is the request's message id: ``Accepted``, any number of ``JobProgress``, then one of
-the result classes, ``Failed`` or ``JobCancelled``. Everything that must never queue behind a job goes over the
-**control** socket and is answered at once.
+the result classes, ``Failed`` or ``JobCancelled``. Everything that must never queue behind a job goes over
+the **control** socket and is answered at once.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def splats_at(result: Gaussians4D, frame: int) -> Splats:
 
 
 def _triangle_frames(corners: Array) -> Array:
-    """Orthonormal frames ``[N, 3, 3]`` (columns: first edge, normal × edge, normal) of ``[N, 3, 3]`` corners."""
+    """Frames ``[N, 3, 3]`` (columns: first edge, normal × edge, normal) of corners ``[N, 3, 3]``."""
     edge = corners[:, 1] - corners[:, 0]
     normal = np.cross(edge, corners[:, 2] - corners[:, 0])
     edge = edge / np.maximum(np.linalg.norm(edge, axis=1, keepdims=True), 1e-12)

@@ -15,11 +15,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 from numpy.typing import NDArray
 
 __all__ = [
     "Alignment",
+    "Array",
+    "ArrayOf",
     "Asset",
     "Camera",
     "Clip",
@@ -35,24 +37,40 @@ __all__ = [
 Array = NDArray[Any]
 
 
-def _array(dtype: Any, *shape: int | None) -> Any:
-    """An attrs field that casts to ``dtype`` and checks rank and the fixed dimensions of ``shape``."""
+@frozen(init=False)
+class ArrayOf:
+    """The attrs validator of an array field; its ``dtype`` also tells the codec what may be sent."""
 
-    def convert(value: Any) -> Array:
-        return np.ascontiguousarray(value, dtype=dtype)
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...]
+    """The fixed dimensions; ``None`` where any number will do."""
 
-    def check(instance: object, attribute: Any, value: Array) -> None:
-        fits = value.ndim == len(shape) and all(
-            want is None or want == have for want, have in zip(shape, value.shape, strict=True)
+    def __init__(self, dtype: Any, *shape: int | None) -> None:
+        self.__attrs_init__(np.dtype(dtype), shape)  # type: ignore[attr-defined]
+
+    def cast(self, value: Any) -> Array:
+        return np.ascontiguousarray(value, dtype=self.dtype)
+
+    def __call__(self, instance: object, attribute: Any, value: Array) -> None:
+        fits = value.ndim == len(self.shape) and all(
+            want is None or want == have for want, have in zip(self.shape, value.shape, strict=True)
         )
         if not fits:
-            wanted = ", ".join("*" if n is None else str(n) for n in shape)
+            wanted = ", ".join("*" if n is None else str(n) for n in self.shape)
             raise ValueError(
                 f"{type(instance).__name__}.{attribute.name}: expected shape [{wanted}], "
                 f"got {list(value.shape)}"
             )
 
-    return field(converter=convert, validator=check, eq=False, repr=False)
+
+def _cast_arrays(cls: type, attributes: list[Attribute[Any]]) -> list[Attribute[Any]]:
+    """Make attrs cast each :class:`ArrayOf` field, and leave it out of ``==`` and ``repr``."""
+    return [
+        attribute.evolve(converter=attribute.validator.cast, eq=False, order=False, repr=False)
+        if isinstance(attribute.validator, ArrayOf)
+        else attribute
+        for attribute in attributes
+    ]
 
 
 @frozen
@@ -100,24 +118,24 @@ class Asset:
     """The GLB file: glTF's Y-up, metres, base at height zero, centred, front towards glTF +Z."""
 
 
-@frozen
+@frozen(field_transformer=_cast_arrays)
 class Camera:
     """A pinhole camera in OpenCV axes (x right, y down, z forward)."""
 
-    world_to_camera: Array = _array(np.float64, 4, 4)
-    intrinsics: Array = _array(np.float64, 3, 3)
+    world_to_camera: Array = field(validator=ArrayOf(np.float64, 4, 4))
+    intrinsics: Array = field(validator=ArrayOf(np.float64, 3, 3))
     """Focal lengths and principal point in pixels; pixel centres lie at +0.5."""
     width: int = 256
     height: int = 256
 
 
-@frozen
+@frozen(field_transformer=_cast_arrays)
 class ViewSet:
     """Photographs of one object at rest, with their exact cameras."""
 
-    images: Array = _array(np.uint8, None, None, None, 4)
+    images: Array = field(validator=ArrayOf(np.uint8, None, None, None, 4))
     """``[V, H, W, 4]`` sRGB, straight alpha; the alpha channel is the mask."""
-    depth: Array = _array(np.float32, None, None, None)
+    depth: Array = field(validator=ArrayOf(np.float32, None, None, None))
     """``[V, H, W]`` metres along the camera's z; ``inf`` where there is no surface."""
     cameras: tuple[Camera, ...] = field(converter=tuple)
 
@@ -130,7 +148,7 @@ class ViewSet:
             )
 
 
-@frozen
+@frozen(field_transformer=_cast_arrays)
 class Alignment:
     """How well text (T), 3D asset (M) and its images (I) agree."""
 
@@ -144,17 +162,17 @@ class Alignment:
     """L_align = λ₁(1 − cos(T, M)) + λ₂(1 − cos(M, I)) + λ₃(1 − cos(I, T))"""
     score: float
     """A = exp(−L_align), in (0, 1]."""
-    view_weights: Array = _array(np.float32, None)
+    view_weights: Array = field(validator=ArrayOf(np.float32, None))
     """``[V]``, non-negative, sums to 1: how well each view shows what the text says."""
     key_view: int = 0
     """Index of the view that the clip starts from."""
 
 
-@frozen
+@frozen(field_transformer=_cast_arrays)
 class Clip:
     """A short video of the object from one camera."""
 
-    frames: Array = _array(np.uint8, None, None, None, 3)
+    frames: Array = field(validator=ArrayOf(np.uint8, None, None, None, 3))
     """``[T, H, W, 3]`` sRGB, composited over ``background``."""
     fps: float = 12.0
     camera: Camera | None = None
@@ -165,48 +183,72 @@ class Clip:
     """What made it, for the report: the model's name, or the verb of the motion program."""
 
 
-@frozen
+@frozen(field_transformer=_cast_arrays)
 class Mesh:
     """A triangle mesh in world space (Z-up, metres)."""
 
-    vertices: Array = _array(np.float32, None, 3)
-    faces: Array = _array(np.int32, None, 3)
+    vertices: Array = field(validator=ArrayOf(np.float32, None, 3))
+    faces: Array = field(validator=ArrayOf(np.int32, None, 3))
+
+    def __attrs_post_init__(self) -> None:
+        _check_indices("Mesh.faces", self.faces, len(self.vertices))
 
 
-@frozen
+@frozen(field_transformer=_cast_arrays)
 class Splats:
     """A cloud of 3D Gaussians at one moment, activated: linear scales and opacities in [0, 1]."""
 
-    means: Array = _array(np.float32, None, 3)
-    quaternions: Array = _array(np.float32, None, 4)
+    means: Array = field(validator=ArrayOf(np.float32, None, 3))
+    quaternions: Array = field(validator=ArrayOf(np.float32, None, 4))
     """``[N, 4]`` wxyz, unit length: the rotation from the splat's own axes to the world."""
-    scales: Array = _array(np.float32, None, 3)
+    scales: Array = field(validator=ArrayOf(np.float32, None, 3))
     """``[N, 3]`` standard deviations in metres along the splat's own axes."""
-    opacities: Array = _array(np.float32, None)
-    colors: Array = _array(np.float32, None, 3)
+    opacities: Array = field(validator=ArrayOf(np.float32, None))
+    colors: Array = field(validator=ArrayOf(np.float32, None, 3))
     """``[N, 3]`` sRGB in [0, 1], view-independent."""
 
+    def __attrs_post_init__(self) -> None:
+        for name in ("quaternions", "scales", "opacities", "colors"):
+            _check_length(f"Splats.{name}", getattr(self, name), len(self.means), "means")
 
-@frozen
+
+@frozen(field_transformer=_cast_arrays)
 class NodeMotion:
     """Control nodes, and how each moves: SE(3) keyframes, blended linearly to the vertices.
 
     A vertex at rest position x goes to Σ_j w_j (R_k (x − n_k) + n_k + t_k) with k = indices[j].
     """
 
-    nodes: Array = _array(np.float32, None, 3)
+    nodes: Array = field(validator=ArrayOf(np.float32, None, 3))
     """``[K, 3]`` rest positions n_k."""
-    rotations: Array = _array(np.float32, None, None, 4)
+    rotations: Array = field(validator=ArrayOf(np.float32, None, None, 4))
     """``[T, K, 4]`` unit quaternions wxyz of R_k."""
-    translations: Array = _array(np.float32, None, None, 3)
+    translations: Array = field(validator=ArrayOf(np.float32, None, None, 3))
     """``[T, K, 3]`` t_k in metres."""
-    vertex_nodes: Array = _array(np.int32, None, None)
+    vertex_nodes: Array = field(validator=ArrayOf(np.int32, None, None))
     """``[P, J]`` which nodes move each vertex (J ≤ 4, so that it is a valid glTF skin)."""
-    vertex_weights: Array = _array(np.float32, None, None)
+    vertex_weights: Array = field(validator=ArrayOf(np.float32, None, None))
     """``[P, J]`` non-negative, each row sums to 1."""
 
+    def __attrs_post_init__(self) -> None:
+        if self.rotations.shape[:2] != self.translations.shape[:2]:
+            raise ValueError(
+                f"NodeMotion: rotations are for {list(self.rotations.shape[:2])} frames and nodes, "
+                f"translations for {list(self.translations.shape[:2])}"
+            )
+        if self.rotations.shape[1] != len(self.nodes):
+            raise ValueError(
+                f"NodeMotion: {len(self.nodes)} nodes but {self.rotations.shape[1]} trajectories"
+            )
+        if self.vertex_nodes.shape != self.vertex_weights.shape:
+            raise ValueError(
+                f"NodeMotion: vertex_nodes {list(self.vertex_nodes.shape)} and vertex_weights "
+                f"{list(self.vertex_weights.shape)} must have the same shape"
+            )
+        _check_indices("NodeMotion.vertex_nodes", self.vertex_nodes, len(self.nodes))
 
-@frozen
+
+@frozen(field_transformer=_cast_arrays)
 class Gaussians4D:
     """The result: splats bound to a mesh, and control nodes that move both through time.
 
@@ -217,8 +259,29 @@ class Gaussians4D:
     splats: Splats
     """At rest."""
     motion: NodeMotion
-    splat_faces: Array = _array(np.int32, None)
+    splat_faces: Array = field(validator=ArrayOf(np.int32, None))
     """``[N]`` the triangle that carries each splat."""
-    splat_barycentric: Array = _array(np.float32, None, 3)
+    splat_barycentric: Array = field(validator=ArrayOf(np.float32, None, 3))
     """``[N, 3]`` its place on that triangle."""
     fps: float = 12.0
+
+    def __attrs_post_init__(self) -> None:
+        count = len(self.splats.means)
+        _check_length("Gaussians4D.splat_faces", self.splat_faces, count, "splats")
+        _check_length("Gaussians4D.splat_barycentric", self.splat_barycentric, count, "splats")
+        _check_length(
+            "Gaussians4D.motion.vertex_nodes", self.motion.vertex_nodes, len(self.mesh.vertices), "vertices"
+        )
+        _check_indices("Gaussians4D.splat_faces", self.splat_faces, len(self.mesh.faces))
+
+
+def _check_length(name: str, values: Array, count: int, of: str) -> None:
+    if len(values) != count:
+        raise ValueError(f"{name}: {len(values)} rows for {count} {of}")
+
+
+def _check_indices(name: str, indices: Array, count: int) -> None:
+    if indices.size and (indices.min() < 0 or indices.max() >= count):
+        raise ValueError(
+            f"{name}: indices from {indices.min()} to {indices.max()}, expected 0 to {count - 1}"
+        )

@@ -27,6 +27,7 @@ __all__ = [
     "LibraryConfig",
     "RenderConfig",
     "ServeConfig",
+    "explain",
     "load_config",
 ]
 
@@ -163,5 +164,14 @@ def load_config(path: Path | None = None, profile: str = "local") -> Config:
     try:
         return converter.structure({"profile": profile, **values}, Config)
     except (cattrs.BaseValidationError, ValueError, TypeError) as error:
-        reasons = "; ".join(cattrs.transform_error(error))
-        raise Uni4DError("bad-setting", f"{path}: {reasons}.") from error
+        raise Uni4DError("bad-setting", f"{path}: {explain(error)}.") from error
+
+
+def explain(error: Exception) -> str:
+    """What ``cattrs`` or a validator found wrong, for a person, with the path of each field."""
+
+    def one(exception: BaseException, kind: type | None) -> str:
+        known = isinstance(exception, ValueError) and str(exception)
+        return str(exception) if known else cattrs.v.format_exception(exception, kind)
+
+    return "; ".join(cattrs.transform_error(error, format_exception=one))

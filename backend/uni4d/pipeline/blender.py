@@ -93,7 +93,7 @@ def run_headless(
     with log_path.open("w", encoding="utf-8") as log:
         log.write(" ".join(command.line(arguments)) + "\n")
         log.flush()
-        process = subprocess.Popen(
+        with subprocess.Popen(
             command.line(arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -102,13 +102,13 @@ def run_headless(
             text=True,
             errors="replace",
             start_new_session=True,
-        )
-        try:
-            failure = _follow(process.stdout or (), log, report)
-            code = process.wait()
-        except BaseException:
-            _stop(process)
-            raise
+        ) as process:
+            try:
+                failure = _follow(process.stdout or (), log, report)
+                code = process.wait()
+            except BaseException:
+                _stop(process)
+                raise
     if failure is not None:
         raise failure
     missing = [str(path) for path in expected if not path.exists()]

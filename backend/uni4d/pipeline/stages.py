@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import cattrs
 
-from uni4d.config import Config
+from uni4d.config import Config, explain
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.messages import (
     AlignRequest,
@@ -216,8 +216,7 @@ def with_settings(config: Settings, settings: dict[str, Any] | None) -> Settings
         merged = {**attrs.asdict(config), **settings}
         return cattrs.structure(merged, type(config))
     except (ValueError, TypeError, cattrs.BaseValidationError) as error:
-        reasons = "; ".join(cattrs.transform_error(error))
-        raise Uni4DError("bad-setting", f"A setting is out of range: {reasons}.") from error
+        raise Uni4DError("bad-setting", f"A setting is out of range: {explain(error)}.") from error
 
 
 def _require_gpu() -> None:

@@ -348,7 +348,7 @@ def read_file(path: Path, cls: type[Value]) -> Value:
     try:
         value: Value = decode_value(read_frames(path), cls)
     except ProtocolError as error:
-        raise _unreadable(path, error.message) from error
+        raise _unreadable(path, f"{error.message}.") from error
     return value
 
 

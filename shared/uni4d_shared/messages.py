@@ -185,7 +185,11 @@ class Pong:
     profile: str
     """``"local"`` or ``"gpu"``."""
     library_size: int
-    """Assets in the index; 0 when the library was never built."""
+    """Assets in the index; 0 when the library was never built, or not opened yet."""
+    worker: str = "idle"
+    """``starting``, ``idle``, ``busy``, or ``broken`` when the stages could not be loaded."""
+    note: str = ""
+    """Why the worker is broken, and what to do."""
 
 
 @frozen

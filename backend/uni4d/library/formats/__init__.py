@@ -1,0 +1,1 @@
+"""Mesh file formats: bytes to :class:`~uni4d.library.geometry.TexturedMesh`, and that to GLB."""

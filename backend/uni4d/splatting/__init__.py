@@ -1,0 +1,16 @@
+"""Gaussian splats: the model, their place on a mesh, and a differentiable rasteriser."""
+
+from uni4d.splatting.binding import BoundSplats, Carried
+from uni4d.splatting.model import SplatParameters
+from uni4d.splatting.rasterise import Implementation, Rendered, rasterise
+from uni4d.splatting.surface import splats_from_mesh
+
+__all__ = [
+    "BoundSplats",
+    "Carried",
+    "Implementation",
+    "Rendered",
+    "SplatParameters",
+    "rasterise",
+    "splats_from_mesh",
+]

@@ -1,0 +1,82 @@
+"""The plain-PyTorch twin of ``kernel.c``: the same compositing rule, written as the formula reads.
+
+Slow, in any floating type, differentiated by autograd alone. It is what the kernel is tested against, and
+what runs where there is no C compiler.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["composite"]
+
+_TILE = 16
+_ALPHA_MIN = 1.0 / 255.0
+_ALPHA_MAX = 0.99
+_T_STOP = 1e-4
+
+
+def composite(
+    means: Tensor,  # [N, 2] pixels
+    conics: Tensor,  # [N, 3]
+    opacities: Tensor,  # [N]
+    features: Tensor,  # [N, C]
+    depths: Tensor,  # [N]
+    width: int,
+    height: int,
+) -> Tensor:
+    """``[C + 1, H, W]``: the composited features and the final transmittance."""
+    order = torch.argsort(depths.detach(), stable=True)
+    means, conics, opacities, features = means[order], conics[order], opacities[order], features[order]
+    low, high = _boxes(means.detach(), conics.detach(), opacities.detach())
+    rows = []
+    for y0 in range(0, height, _TILE):
+        y1 = min(y0 + _TILE, height)
+        in_row = ((high[:, 1] > y0) & (low[:, 1] < y1)).nonzero()[:, 0]
+        tiles = []
+        for x0 in range(0, width, _TILE):
+            x1 = min(x0 + _TILE, width)
+            here = in_row[(high[in_row, 0] > x0) & (low[in_row, 0] < x1)]
+            pixels = _pixel_centres(x0, x1, y0, y1, means.dtype)
+            value = _composite_pixels(pixels, means[here], conics[here], opacities[here], features[here])
+            tiles.append(value.T.reshape(-1, y1 - y0, x1 - x0))
+        rows.append(torch.cat(tiles, dim=2))
+    return torch.cat(rows, dim=1)
+
+
+def _boxes(means: Tensor, conics: Tensor, opacities: Tensor) -> tuple[Tensor, Tensor]:
+    """Corners ``[N, 2]`` of the boxes outside which alpha < 1/255; inverted boxes for invisible splats."""
+    a, b, c = conics.unbind(1)
+    reach = 2.0 * (opacities / _ALPHA_MIN).clamp(min=1e-20).log() + 1e-3
+    variances = torch.stack([c, a], dim=1) / (a * c - b * b)[:, None]
+    half = (reach.clamp(min=0.0)[:, None] * variances).sqrt() + 1e-2
+    half = torch.where((opacities >= _ALPHA_MIN)[:, None], half, torch.full_like(half, -torch.inf))
+    return means - half, means + half
+
+
+def _pixel_centres(x0: int, x1: int, y0: int, y1: int, dtype: torch.dtype) -> Tensor:
+    y, x = torch.meshgrid(torch.arange(y0, y1), torch.arange(x0, x1), indexing="ij")
+    return torch.stack([x, y], dim=-1).reshape(-1, 2).to(dtype) + 0.5
+
+
+def _composite_pixels(
+    pixels: Tensor,  # [P, 2]
+    means: Tensor,  # [S, 2], nearest first
+    conics: Tensor,
+    opacities: Tensor,
+    features: Tensor,
+) -> Tensor:
+    """``[P, C + 1]``."""
+    dx, dy = (pixels[:, None, :] - means[None, :, :]).unbind(-1)  # [P, S]
+    a, b, c = conics.unbind(1)
+    exponent = -0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy
+    alpha = (opacities * exponent.clamp(max=0.0).exp()).clamp(max=_ALPHA_MAX)
+    alpha = torch.where(alpha >= _ALPHA_MIN, alpha, torch.zeros_like(alpha))
+    after = torch.cumprod(1.0 - alpha, dim=1)  # T once splat i is in front
+    alpha = torch.where(after > _T_STOP, alpha, torch.zeros_like(alpha))  # finished: nothing more counts
+    transmittance = torch.cumprod(1.0 - alpha, dim=1)
+    before = torch.cat([torch.ones_like(alpha[:, :1]), transmittance[:, :-1]], dim=1)
+    weight = alpha * before[:, : alpha.shape[1]]
+    end = transmittance[:, -1:] if alpha.shape[1] else torch.ones(len(pixels), 1, dtype=pixels.dtype)
+    return torch.cat([weight @ features, end], dim=1)

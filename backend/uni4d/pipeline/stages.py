@@ -87,6 +87,15 @@ class Stages:
                 )
         raise Uni4DError("bad-request", f"{type(request).__name__} is not a request for the worker.")
 
+    def library_size(self) -> int:
+        """Assets in the index; 0 when the library was never built."""
+        try:
+            return len(self.library.assets())
+        except Uni4DError as error:
+            if error.code in ("library-missing", "library-empty"):
+                return 0
+            raise
+
     def search(self, prompt: str, top: int, progress: Progress) -> SearchResult:
         """Parse the prompt and find the ``top`` best assets with their thumbnails."""
         from uni4d.retrieval.query import parse

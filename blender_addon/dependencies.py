@@ -1,7 +1,7 @@
 """Where the add-on's Python packages come from when Blender's own Python does not have them.
 
 An extension (4.2 and later) has its wheels installed by Blender, and this module finds everything in
-place. The legacy zip carries them in ``vendor/<tag>/``, ``tag`` being e.g. ``cp311-linux_x86_64``, plus
+place. The legacy zip carries them in ``vendor/<tag>/``, ``tag`` being e.g. ``cp311-linux-x64``, plus
 ``vendor/any/`` for pure Python. A source tree has ``uni4d_shared`` beside this folder, and takes the rest
 from the folders that ``headless.py --deps`` names.
 
@@ -11,9 +11,9 @@ Folders are appended, never put first: what Blender brings (numpy above all) kee
 from __future__ import annotations
 
 import importlib.util
+import platform
 import site
 import sys
-import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,9 +27,11 @@ class MissingDependencyError(ImportError):
 
 
 def platform_tag() -> str:
-    """The folder name of this Python's compiled packages, e.g. ``cp311-linux_x86_64``."""
-    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    return f"cp{sys.version_info.major}{sys.version_info.minor}-{platform}"
+    """The folder name of this Python's compiled packages, with Blender's name of the platform."""
+    system = {"win32": "windows", "darwin": "macos"}.get(sys.platform, sys.platform)
+    machine = platform.machine().lower()
+    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(machine, machine)
+    return f"cp{sys.version_info.major}{sys.version_info.minor}-{system}-{machine}"
 
 
 def ensure(folders: Iterable[Path] = ()) -> None:

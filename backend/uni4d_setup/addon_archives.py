@@ -4,7 +4,7 @@
     an extension for Blender 4.2 and newer: manifest, sources, and wheels for every Python of these Blenders;
 ``uni4d-VERSION-legacy.zip``
     an add-on for Blender 3.4 … 4.1, which know no wheels: the same packages lie unpacked in
-    ``uni4d/vendor/<python>-<platform>/``, e.g. ``cp310-linux-x64``.
+    ``uni4d/vendor/any/`` (pure Python) and ``uni4d/vendor/cp310-linux-x64/`` and the like.
 """
 
 from __future__ import annotations
@@ -153,9 +153,10 @@ def _build_legacy(step: Step, shared: Path) -> Path:
     files = {f"uni4d/{name}": data for name, data in _sources().items() if name != "blender_manifest.toml"}
     for platform in PLATFORMS:
         for python in LEGACY_PYTHONS:
-            vendor = f"uni4d/vendor/cp{python[0]}{python[1]}-{platform}"
             for wheel in [*_download(step, platform, python), shared]:
-                files.update({f"{vendor}/{name}": data for name, data in _unpacked(wheel).items()})
+                pure = wheel.name.endswith("-none-any.whl")
+                folder = "any" if pure else f"cp{python[0]}{python[1]}-{platform}"
+                files.update({f"uni4d/vendor/{folder}/{n}": data for n, data in _unpacked(wheel).items()})
     _write_zip(legacy_archive(), files)
     return legacy_archive()
 

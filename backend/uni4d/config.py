@@ -34,7 +34,7 @@ __all__ = [
 PROFILES = ("local", "gpu")
 
 
-def _default_cache() -> Path:
+def default_cache() -> Path:
     override = os.environ.get("UNI4D_CACHE")
     return Path(override) if override else user_cache_path("uni4d", appauthor=False)
 
@@ -52,7 +52,7 @@ class LibraryConfig:
     """``sweethome3d`` (Debian's furniture library) or ``folder`` (any folder of meshes)."""
     path: Path | None = None
     """The source's folder; for ``sweethome3d``, ``None`` means the installed packages or the cache."""
-    root: Path = field(factory=lambda: _default_cache() / "library")
+    root: Path = field(factory=lambda: default_cache() / "library")
     """The built library: catalog, thumbnails, converted meshes."""
     processes: int = _bounded(2, 1, 256)
     """Worker processes for reading meshes."""
@@ -126,7 +126,7 @@ class ServeConfig:
     """Work socket."""
     control_endpoint: str = "tcp://127.0.0.1:7448"
     """Control socket: ping, cancel, status."""
-    jobs: Path = field(factory=lambda: _default_cache() / "jobs")
+    jobs: Path = field(factory=lambda: default_cache() / "jobs")
     """Job store: one SQLite file and one file per result."""
     keys: Path | None = None
     """Folder of CURVE certificates; required for any address that is not loopback."""

@@ -36,7 +36,7 @@ __all__ = [
 
 Array = NDArray[Any]
 
-MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".zip")
+MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".off", ".ply", ".stl", ".zip")
 """What :func:`load_mesh` reads; a ``.zip`` holds one OBJ or GLB with its materials and textures."""
 
 
@@ -185,7 +185,7 @@ class SurfaceSamples:
 def load_mesh(path: Path) -> TexturedMesh:
     """Read a mesh file into the world frame; ``Uni4DError("mesh-unreadable")`` names it when it fails.
 
-    glTF, GLB and OBJ are taken as Y-up with the front towards +Z, STL and PLY as Z-up. Nothing is scaled.
+    glTF and OBJ are taken as Y-up with the front towards +Z; STL, PLY and OFF as Z-up. Nothing is scaled.
     """
     from uni4d.library.formats.reading import read_mesh_file
 

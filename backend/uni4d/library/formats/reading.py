@@ -89,7 +89,7 @@ def _decode(
 
 
 def _read_bare(data: bytes, kind: str, name: str) -> TexturedMesh:
-    """STL and PLY through trimesh: geometry and vertex colours, Z-up."""
+    """STL, PLY and OFF through trimesh: geometry and vertex colours, Z-up."""
     import trimesh
 
     try:

@@ -1,0 +1,103 @@
+"""What a motion needs to know of a mesh: its surface in a few thousand points, its extents, its parts.
+
+Parts are found from those points once, when a motion first asks for them. The world is Z-up, an
+object's front is −Y and its left is +X.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from attrs import field, frozen
+from numpy.typing import ArrayLike, NDArray
+
+from uni4d.video import parts
+from uni4d_shared.cameras import bounding_sphere
+
+__all__ = ["Body"]
+
+Array = NDArray[np.float64]
+
+
+@frozen(slots=False, eq=False)  # no slots: cached properties live in the instance's dict
+class Body:
+    """An object at rest."""
+
+    samples: Array = field(repr=False)
+    """``[S, 3]`` points spread evenly over its surface, metres."""
+    low: Array
+    high: Array
+    """``[3]`` corners of the bounding box of its vertices."""
+    centre: Array
+    radius: float
+    """The bounding sphere: centre of the box, distance to the farthest vertex."""
+
+    @classmethod
+    def from_mesh(cls, vertices: ArrayLike, faces: ArrayLike, *, samples: int = 4000, seed: int = 0) -> Body:
+        """Of ``vertices`` ``[P, 3]`` and triangles ``faces`` ``[F, 3]``."""
+        points, triangles = np.asarray(vertices, dtype=np.float64), np.asarray(faces, dtype=np.int64)
+        centre, radius = bounding_sphere(points)
+        return cls(
+            samples=_spread(points, triangles, samples, np.random.default_rng(seed)),
+            low=points.min(axis=0),
+            high=points.max(axis=0),
+            centre=centre,
+            radius=radius,
+        )
+
+    @property
+    def size(self) -> Array:
+        """``[3]`` the box's edges, metres."""
+        return np.maximum(self.high - self.low, 1e-6)
+
+    @property
+    def base(self) -> Array:
+        """``[3]`` where it stands: below the centre, on its lowest point."""
+        return np.array([self.centre[0], self.centre[1], self.low[2]])
+
+    def height_of(self, points: Array) -> Array:
+        """``[N]`` height of ``points`` above the base, 0 … 1."""
+        return np.clip((points[:, 2] - self.low[2]) / self.size[2], 0.0, 1.0)
+
+    @cached_property
+    def head(self) -> parts.Head:
+        """The upper (or front upper) end and its neck."""
+        return parts.find_head(self.samples)
+
+    @cached_property
+    def legs(self) -> parts.Legs | None:
+        """Two or four legs; ``None`` when it does not stand on any."""
+        return parts.find_legs(self.samples)
+
+    @cached_property
+    def arm(self) -> parts.Limb:
+        """What it waves with: the arm at its left, else the outermost end at that side."""
+        return parts.find_arm(self.samples)
+
+    @cached_property
+    def wings(self) -> parts.Wings:
+        """The lateral extremes."""
+        return parts.find_wings(self.samples)
+
+    @cached_property
+    def tail(self) -> parts.Limb:
+        """The rear end."""
+        return parts.find_tail(self.samples)
+
+
+def _spread(vertices: Array, faces: NDArray[np.int64], count: int, random: np.random.Generator) -> Array:
+    """``[count, 3]`` area-uniform points, stratified so that few of them cover thin parts too."""
+    corners = vertices[faces]
+    areas = 0.5 * np.linalg.norm(
+        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
+    )
+    total = areas.sum()
+    if not total > 0:
+        raise ValueError("a mesh without area has no motion")
+    places = (np.arange(count) + random.random(count)) / count * total
+    face = np.minimum(np.searchsorted(np.cumsum(areas), places), len(faces) - 1)
+    u, v = random.random((2, count))
+    flip = u + v > 1.0
+    u[flip], v[flip] = 1.0 - u[flip], 1.0 - v[flip]
+    return np.einsum("kn,nkd->nd", np.stack([1.0 - u - v, u, v]), corners[face])

@@ -1,0 +1,261 @@
+"""From the words of a sentence to verbs and modifiers, by table: no model, no guessing.
+
+Words are reduced to base forms by inflecting the table (not by stripping endings from the text), so
+``"flies"``, ``"flying"`` and ``"flew"`` all read ``fly``. Articles, possessives and auxiliaries are
+skipped, and the longest phrase wins: ``"flies in circles"`` is ``circle``, ``"shakes its head"`` is ``look``.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Literal
+
+from attrs import frozen
+
+from uni4d.video.verbs import VERBS, words
+
+__all__ = ["Modifier", "VerbMatch", "find_modifiers", "find_verbs", "gerund", "motion_words"]
+
+
+@frozen
+class VerbMatch:
+    """A verb that stands in a text."""
+
+    verb: str
+    phrase: str
+    """The words that named it, as written."""
+    start: int
+    stop: int
+    """Its span in characters of the text."""
+
+
+@frozen
+class Modifier:
+    """What a word like *slowly* does to the tracks."""
+
+    kind: Literal["speed", "amplitude", "count", "direction", "turning", "path"]
+    value: float | tuple[float, float, float] | str
+    phrase: str
+
+
+_UP, _DOWN = (0.0, 0.0, 1.0), (0.0, 0.0, -1.0)
+_AHEAD, _BACK = (0.0, -1.0, 0.0), (0.0, 1.0, 0.0)
+_LEFT, _RIGHT = (1.0, 0.0, 0.0), (-1.0, 0.0, 0.0)  # the object's own: it faces −Y with its head up
+
+_Effect = tuple[str, float | tuple[float, float, float] | str]
+_MODIFIERS: tuple[tuple[str, tuple[_Effect, ...]], ...] = (
+    ("slowly, slow, lazily, calmly, leisurely, sluggishly", (("speed", 0.5),)),
+    ("fast, quickly, rapidly, swiftly, quick, rapid, speedily, hastily, furiously", (("speed", 2.0),)),
+    ("gently, softly, smoothly", (("speed", 0.7), ("amplitude", 0.6))),
+    ("slightly, little, subtly, barely, bit", (("amplitude", 0.5),)),
+    ("wildly, strongly, hard, high, vigorously, widely, violently, heavily", (("amplitude", 1.5),)),
+    ("once, one time, one turn", (("count", 1.0),)),
+    ("twice, two time, two turn, double", (("count", 2.0),)),
+    ("thrice, three time, three turn", (("count", 3.0),)),
+    ("four time, four turn", (("count", 4.0),)),
+    ("clockwise", (("turning", -1.0),)),
+    ("counterclockwise, anticlockwise, counter clockwise", (("turning", 1.0),)),
+    ("upward, upwards", (("direction", _UP),)),
+    ("downward, downwards", (("direction", _DOWN),)),
+    ("forward, forwards, ahead", (("direction", _AHEAD),)),
+    ("backward, backwards", (("direction", _BACK),)),
+    ("left, leftward, leftwards, sideways, side to side, from side to side", (("direction", _LEFT),)),
+    ("right, rightward, rightwards", (("direction", _RIGHT),)),
+    ("left and right", (("direction", _LEFT),)),
+    ("up and down", (("direction", _UP), ("path", "return"))),
+    ("back and forth, to and fro, forward and backward", (("direction", _AHEAD), ("path", "return"))),
+    ("in circle, in loop, around in circle, round in circle", (("path", "circle"),)),
+    ("in place, on spot", (("path", "place"),)),
+)
+"""Phrases → their effects."""
+
+_SKIPPED = frozenset(
+    words(
+        "a, an, the, its, it, his, her, their, is, are, was, be, being, been, and, then, while, as, "
+        "with, very, really, happily, sadly, my, your, our, that, which, who, own"
+    )
+)
+"""Words that say nothing about the motion; phrases are compared without them."""
+
+_IRREGULAR = {
+    "fly": "flies flew flown flying",
+    "run": "ran running",
+    "swing": "swung swinging",
+    "spin": "spun span spinning",
+    "shake": "shook shaken shaking",
+    "rise": "rose risen rising",
+    "fall": "fell fallen falling",
+    "swim": "swam swum swimming",
+    "bend": "bent bending",
+    "grow": "grew grown growing",
+    "shrink": "shrank shrunk shrinking",
+    "sink": "sank sunk sinking",
+    "light": "lit lights lighting lighted",
+    "go": "goes went gone going",
+    "come": "came coming comes",
+    "take": "took taken taking",
+    "drive": "drove driven driving",
+    "ride": "rode ridden riding",
+    "leave": "left leaving leaves",
+    "sleep": "slept sleeping",
+    "wake": "woke woken waking",
+    "leap": "leapt leaping",
+    "hang": "hung hanging",
+    "freeze": "froze frozen freezing",
+    "lean": "leant leaning",
+    "get": "got getting",
+    "become": "became becoming",
+    "beat": "beaten beating",
+    "wring": "wrung wringing",
+    "shut": "shutting",
+    "lie": "lay lying",
+    "sit": "sat sitting",
+    "do": "does did doing done",
+    "blow": "blew blown blowing",
+    "slide": "slid sliding",
+    "spring": "sprang sprung springing",
+    "wing": "wings",
+    "circle": "circles circling circled",
+    "shine": "shone shining",
+    "bob": "bobs bobbing bobbed",
+}
+_NO_DOUBLING = frozenset(
+    words(
+        "open, wander, orbit, barrel, flutter, shiver, quiver, flicker, shimmer, glimmer, glitter, "
+        "hover, totter"
+    )
+)
+_VOWELS = "aeiou"
+
+
+@cache
+def _bases() -> dict[str, str]:
+    """Every inflected form of every word in the tables → its base form."""
+    vocabulary = {word for phrase in (*_phrases(), *_effects()) for word in phrase.split()}
+    forms: dict[str, str] = {}
+    for word in sorted(vocabulary):
+        # "left" is a direction before it is the past of "leave"; a table's own word always reads as itself.
+        for form in _inflections(word):
+            forms.setdefault(form, word)
+    forms.update({word: word for word in vocabulary})
+    return forms
+
+
+def _inflections(word: str) -> set[str]:
+    if word in _IRREGULAR:
+        return {word, word + "s", *_IRREGULAR[word].split()}
+    doubled = (
+        len(word) >= 3
+        and word[-1] not in "aeiouwxy"
+        and word[-2] in _VOWELS
+        and word[-3] not in _VOWELS
+        and word not in _NO_DOUBLING
+    )
+    stem = word + word[-1] if doubled else word
+    if word.endswith("y") and word[-2] not in _VOWELS:
+        return {word, word[:-1] + "ies", word[:-1] + "ied", word + "ing"}
+    if word.endswith("ie"):
+        return {word, word + "s", word + "d", word[:-2] + "ying"}
+    if word.endswith("e"):
+        return {word, word + "s", word + "d", (word if word.endswith("ee") else word[:-1]) + "ing"}
+    plural = word + ("es" if word.endswith(("s", "sh", "ch", "x", "z")) else "s")
+    return {word, plural, stem + "ed", stem + "ing", word + "ed", word + "ing"}
+
+
+def _without_skipped(phrase: str) -> str:
+    return " ".join(word for word in phrase.split() if word not in _SKIPPED)
+
+
+@cache
+def _effects() -> dict[str, tuple[_Effect, ...]]:
+    """The modifiers by phrase, skipped words left out."""
+    return {_without_skipped(phrase): effects for phrases, effects in _MODIFIERS for phrase in words(phrases)}
+
+
+@cache
+def _phrases() -> dict[str, str]:
+    """Every verb phrase in base forms → the verb's name."""
+    table: dict[str, str] = {}
+    for verb in VERBS.values():
+        for spoken in (verb.name.replace("_", " "), *verb.synonyms):
+            phrase = _without_skipped(spoken)
+            if table.get(phrase, verb.name) != verb.name:
+                raise ValueError(f"“{spoken}” stands for both {table[phrase]} and {verb.name}")
+            table[phrase] = verb.name
+    return table
+
+
+@frozen
+class _Token:
+    base: str
+    start: int
+    stop: int
+
+
+def _tokens(text: str) -> list[_Token]:
+    bases = _bases()
+    tokens = []
+    for match in re.finditer(r"[a-z]+", text.lower()):
+        word = match.group()
+        if word in _SKIPPED:
+            continue
+        tokens.append(_Token(bases.get(word, word), match.start(), match.end()))
+    return tokens
+
+
+def _longest_matches(tokens: list[_Token], phrases: set[str]) -> list[tuple[str, int, int]]:
+    """Non-overlapping ``(phrase, first, last + 1)`` of token indices, left to right, longest first."""
+    longest = max(len(phrase.split()) for phrase in phrases)
+    found, index = [], 0
+    while index < len(tokens):
+        for length in range(min(longest, len(tokens) - index), 0, -1):
+            phrase = " ".join(token.base for token in tokens[index : index + length])
+            if phrase in phrases:
+                found.append((phrase, index, index + length))
+                index += length
+                break
+        else:
+            index += 1
+    return found
+
+
+def _scan(text: str) -> tuple[list[VerbMatch], list[Modifier]]:
+    """Verbs and modifiers in one pass, so that “light up” is not also the modifier “up”."""
+    tokens = _tokens(text)
+    verbs, modifiers = [], []
+    for phrase, first, last in _longest_matches(tokens, {*_phrases(), *_effects()}):
+        start, stop = tokens[first].start, tokens[last - 1].stop
+        if phrase in _phrases():
+            verbs.append(VerbMatch(_phrases()[phrase], text[start:stop], start, stop))
+        else:
+            modifiers += [
+                Modifier(kind, value, text[start:stop])  # type: ignore[arg-type]
+                for kind, value in _effects()[phrase]
+            ]
+    return verbs, modifiers
+
+
+def find_verbs(text: str) -> list[VerbMatch]:
+    """The motion verbs in ``text``, in order, with their spans."""
+    return _scan(text)[0]
+
+
+def find_modifiers(text: str) -> list[Modifier]:
+    """The modifiers in ``text``, in order."""
+    return _scan(text)[1]
+
+
+@cache
+def motion_words() -> frozenset[str]:
+    """Every inflected form of every one-word verb: ``"fly"``, ``"flies"``, ``"flying"`` …"""
+    single = {phrase for phrase in _phrases() if " " not in phrase}
+    return frozenset(form for word in single for form in _inflections(word))
+
+
+def gerund(verb: str) -> str:
+    """``"light_up"`` → ``"lighting up"``: how the verb reads in a sentence."""
+    first, *rest = verb.split("_")
+    forms = [form for form in _inflections(first) if form.endswith("ing")]
+    # A doubled consonant makes the longest form ("running", not "runing").
+    return " ".join([max(forms, key=lambda form: (len(form), form)), *rest])

@@ -1,0 +1,146 @@
+"""Motions of parts: legs, head, arm, wings, tail, lid. The weights are soft, so joints bend and nothing
+tears."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uni4d.video.body import Body
+from uni4d.video.motions.fields import bend_rod, rotate, turn_soft, turned
+from uni4d.video.parts import Legs
+from uni4d.video.program import Track
+from uni4d.video.timing import ease, hump, ramp, wave
+
+__all__ = ["ARTICULATED"]
+
+Array = NDArray[np.float64]
+
+X, Y, UP = np.eye(3)
+FRONT = -Y
+
+
+def walk(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Legs swing about the hips, each foot lifted while it goes forward; the trunk rises over the standing
+    leg and turns a little against the legs. Without legs it waddles from edge to edge of its base."""
+    if body.legs is None:
+        return _waddle(points, body, track, phase)
+    return _step(points, rest, body, body.legs, track, phase, flight=0.0)
+
+
+def run(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """A walk with both feet off the ground in mid-stride, leaning forward."""
+    if body.legs is None:
+        return _waddle(points, body, track, phase)
+    return _step(points, rest, body, body.legs, track, phase, flight=0.12)
+
+
+def _step(
+    points: Array, rest: Array, body: Body, legs: Legs, track: Track, phase: float, *, flight: float
+) -> Array:
+    weights = legs.weights(rest)  # [N, L]
+    moved = points.copy()
+    for leg, lag in enumerate(legs.phases):
+        cycle = phase - lag
+        angle = -track.amplitude * wave(cycle)  # about +X: negative swings the foot forward (−Y)
+        hip = np.array([legs.feet[leg, 0], legs.feet[leg, 1], legs.hip])
+        weight = weights[:, leg]
+        swung = turned(points, hip, X, angle * weight) - points
+        lift = 0.3 * legs.length * max(math.cos(2.0 * math.pi * cycle), 0.0) ** 2
+        # The knee bends: a lifted foot draws nearer to its hip, the more the farther it is from it.
+        moved += swung + (lift * weight)[:, None] * UP
+    rise = (0.035 + flight) * body.size[2] * hump(2.0 * phase)
+    trunk = ramp(body.height_of(rest), 0.15, 0.7)
+    moved = turned(moved, body.centre, UP, 0.12 * wave(phase) * trunk)
+    moved = turned(moved, body.base, FRONT, 0.06 * wave(phase))
+    if flight:
+        moved = turned(moved, body.base, X, 0.1)
+    return moved + rise * UP
+
+
+def _waddle(points: Array, body: Body, track: Track, phase: float) -> Array:
+    lean = 0.35 * track.amplitude * wave(phase)
+    edge = body.base + math.copysign(0.35 * body.size[0], lean) * X
+    leaned = turned(points, edge, Y, lean)
+    # The unloaded side comes forward: the body yaws about the edge that it stands on.
+    return turned(leaned, edge, UP, 0.5 * lean)
+
+
+def nod(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """The head bends forward about the lateral axis over a curved neck, and comes up again."""
+    head = body.head
+    return bend_rod(
+        points, rest, head.origin, head.direction, track.axis, track.amplitude * hump(phase), head.neck
+    )
+
+
+def look(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """The head turns to one side and to the other about the vertical through the neck."""
+    head = body.head
+    joint = head.origin + head.direction * head.neck[1]
+    return turn_soft(points, joint, UP, track.amplitude * wave(phase), head.weight(rest))
+
+
+def wave_arm(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """The arm goes up, waves three times, and comes down."""
+    arm = body.arm
+    place = phase % 1.0
+    raised = ease(place / 0.25) * ease((1.0 - place) / 0.25)
+    angle = raised * (track.amplitude + 0.4 * wave(3.0 * place))
+    return turn_soft(points, arm.joint, FRONT, angle, arm.weight(rest))
+
+
+def flap(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Both wings beat about their roots, tips a little later; the body sinks as the wings rise."""
+    wings = body.wings
+    weight = wings.weight(rest)
+    outside = rest[:, 0] - wings.middle
+    # The second term takes back what the lag gives at whole cycles, so that frame 0 is at rest.
+    lagged = np.sin(2.0 * math.pi * (phase - 0.08 * weight))
+    lagged += np.sin(0.16 * math.pi * weight) * (1.0 - hump(phase))
+    angle = track.amplitude * lagged * weight * np.sign(outside)
+    root = np.array([wings.middle, float(body.centre[1]), wings.height])
+    pivots = np.tile(root, (len(points), 1))
+    pivots[:, 0] += np.sign(outside) * np.minimum(np.abs(outside), wings.root)
+    flapped = pivots + rotate(points - pivots, FRONT, angle)
+    return flapped - 0.05 * body.radius * wave(phase) * UP
+
+
+def wag(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """The tail goes from side to side about the vertical through its root; the rump answers a little."""
+    tail = body.tail
+    return turn_soft(points, tail.joint, track.axis, track.amplitude * wave(phase), tail.weight(rest))
+
+
+def open_up(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """What lies above the seam turns back about the rear edge of the seam, like a lid on its hinge."""
+    return _lid(points, rest, body, track, ease(phase / 0.85))
+
+
+def close(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Opens slowly and snaps shut."""
+    place = phase % 1.0
+    shut = 1.0 - max((place - 0.6) / 0.3, 0.0) ** 2 if place < 0.9 else 0.0
+    return _lid(points, rest, body, track, ease(place / 0.55) * shut)
+
+
+def _lid(points: Array, rest: Array, body: Body, track: Track, opening: float) -> Array:
+    seam = float(body.low[2] + 0.62 * body.size[2])
+    hinge = np.array([body.centre[0], body.high[1], seam])
+    weight = ramp(rest[:, 2], seam - 0.1 * body.size[2], seam + 0.1 * body.size[2])
+    return turn_soft(points, hinge, track.axis, -track.amplitude * opening, weight)
+
+
+ARTICULATED = {
+    "walk": walk,
+    "run": run,
+    "nod": nod,
+    "look": look,
+    "wave": wave_arm,
+    "flap": flap,
+    "wag": wag,
+    "open": open_up,
+    "close": close,
+}

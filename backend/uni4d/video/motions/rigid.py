@@ -1,0 +1,204 @@
+"""Turns about the body itself and paths through the world: the mesh keeps its shape."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uni4d.video.body import Body
+from uni4d.video.motions.fields import grounded, rotate, turned
+from uni4d.video.program import Track
+from uni4d.video.timing import bump, ease, hump, wave
+
+__all__ = ["PATHS", "TURNS"]
+
+Array = NDArray[np.float64]
+
+FRONT = np.array([0.0, -1.0, 0.0])
+UP = np.array([0.0, 0.0, 1.0])
+
+
+def spin(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Full turns at constant speed about an axis through the centre."""
+    return turned(points, body.centre, track.axis, track.amplitude * phase)
+
+
+def roll(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Full turns about a level axis while the lowest point stays on the ground (the camera rolls along)."""
+    angle = track.amplitude * phase
+    return grounded(
+        turned(points, body.centre, track.axis, angle),
+        turned(body.samples, body.centre, track.axis, angle),
+        float(body.samples[:, 2].min()),
+    )
+
+
+def tumble(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """A somersault in the air: a leap, and one full turn during the flight."""
+    flight = ease((phase % 1.0 - 0.1) / 0.8)
+    height = 0.25 * body.radius * 4.0 * flight * (1.0 - flight)
+    turns = math.floor(phase) + flight
+    return turned(points, body.centre, track.axis, track.amplitude * turns) + height * UP
+
+
+def rock(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Rolls to and fro on a rounded base, without slipping: contact moves by radius × angle."""
+    angle = track.amplitude * wave(phase)
+    curvature = 0.9 * body.size[2]  # the base is an arc about a point near the top
+    pivot = body.base + curvature * UP
+    along = np.cross(np.asarray(track.axis), UP)
+    return turned(points, pivot, track.axis, angle) + curvature * angle * along
+
+
+def swing(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """A pendulum that hangs from above its top."""
+    pivot = body.centre + np.array([0.0, 0.0, 0.5 * body.size[2] + 0.15 * body.radius])
+    return turned(points, pivot, track.axis, track.amplitude * wave(phase))
+
+
+def tilt(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Leans over to one side about the base and comes back."""
+    return turned(points, body.base, track.axis, track.amplitude * hump(phase))
+
+
+def wobble(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Staggers: a lean about the base that swells and dies within a cycle while it runs around twice."""
+    around = 4.0 * math.pi * phase
+    lean = np.array([-math.sin(around), math.cos(around), 0.0])
+    return turned(points, body.base, lean, track.amplitude * hump(phase))
+
+
+def shake(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Quick to and fro along the axis, with a little yaw in quadrature."""
+    shift = track.amplitude * body.radius * wave(phase) * np.asarray(track.axis)
+    return turned(points, body.centre, UP, 0.6 * track.amplitude * wave(2.0 * phase)) + shift
+
+
+def fall(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Topples over the edge of its base: slow at first, faster and faster, a small rebound on the ground."""
+    along = np.cross(np.asarray(track.axis), UP)
+    edge = body.base + along * float((body.samples[_near_ground(body)] @ along).max() - body.base @ along)
+    # An inverted pendulum falls as sinh²; it lands at 60 % of the clip and bounces once.
+    landed = 0.6
+    if phase < landed:
+        turn = (math.sinh(2.2 * phase / landed) / math.sinh(2.2)) ** 2
+    else:
+        turn = 1.0 - 0.1 * bump(phase, landed, landed + 0.25)
+    angle = track.amplitude * turn
+    ground = float(body.samples[:, 2].min())
+    fallen, cloud = (turned(p, edge, track.axis, angle) for p in (points, body.samples))
+    return grounded(fallen, cloud, ground)
+
+
+def _near_ground(body: Body) -> NDArray[np.bool_]:
+    return body.samples[:, 2] < body.low[2] + 0.1 * body.size[2]
+
+
+def fly(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Cruises beside the camera: surges and heaves on the air, pitches and banks with it."""
+    reach = track.amplitude * body.radius
+    heave, surge = wave(phase), 0.8 * wave(phase)
+    banked = turned(points, body.centre, FRONT, 0.22 * wave(phase))
+    pitched = turned(banked, body.centre, [1.0, 0.0, 0.0], 0.16 * (math.cos(2 * math.pi * phase) - 1.0) / 2)
+    return pitched + reach * (heave * UP + surge * np.asarray(track.axis))
+
+
+def circle(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Along a level circle, the front along the tangent, banked towards its middle.
+
+    In a steady turn lift and weight balance for tan(bank) = v² / (g r), the same all along. The circle's
+    middle is half a radius beside the place of rest, so that frame 0 is near rest and the whole circle near
+    the camera's middle.
+    """
+    sign = 1.0 if track.axis[2] >= 0 else -1.0  # + counter-clockwise from above: a turn to the left
+    bank = math.radians(28.0)
+    # The left wing points to +X; in a left turn it goes down: a turn of −bank about the front axis −Y.
+    banked = turned(points, body.centre, FRONT, -sign * bank)
+    return _around(banked, body, track, phase, heading=True)
+
+
+def orbit(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Along a level circle, upright, the front along the tangent."""
+    return _around(points, body, track, phase, heading=True)
+
+
+def _around(points: Array, body: Body, track: Track, phase: float, *, heading: bool) -> Array:
+    sign = 1.0 if track.axis[2] >= 0 else -1.0
+    radius = track.amplitude * body.radius
+    angle = sign * 2.0 * math.pi * phase
+    beside = np.array([sign, 0.0, 0.0])  # from the start towards the circle's middle (front −Y, left +X)
+    spoke = rotate(-radius * beside[None], UP, angle)[0]
+    facing = turned(points, body.centre, UP, angle) if heading else points
+    return facing + spoke + 0.5 * radius * beside
+
+
+def hover(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Floats: up and down, and a slow tilt that follows a quarter of a cycle later."""
+    tilted = turned(points, body.centre, FRONT, 0.09 * wave(phase))
+    lifted = track.amplitude * body.radius * hump(phase) * 2.0
+    return turned(tilted, body.centre, UP, 0.14 * wave(phase)) + lifted * np.asarray(track.axis)
+
+
+def travel(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Once from rest along the axis, starting and stopping softly (rise, approach, leave)."""
+    return points + track.amplitude * body.radius * ease(phase / 0.92) * np.asarray(track.axis)
+
+
+def drop(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Lifted a little, let go, and bounced twice on the ground, each time a quarter as high."""
+    height = track.amplitude * body.radius
+    # Durations of falls from h, h/4, h/16: √h each; lift, fall, two rebounds.
+    lift, fall_time = 0.3, 0.22
+    if phase < lift:
+        up = ease(phase / lift)
+    elif phase < lift + fall_time:
+        up = 1.0 - ((phase - lift) / fall_time) ** 2
+    else:
+        first = (phase - lift - fall_time) / fall_time  # a rebound to 1/4 lasts 2 · √(1/4) = 1 fall time
+        second = (first - 1.0) / 0.5
+        up = _arc(first, 0.25) + _arc(second, 0.0625)
+    return points + height * up * UP
+
+
+def _arc(place: float, height: float) -> float:
+    return height * 4.0 * place * (1.0 - place) if 0.0 < place < 1.0 else 0.0
+
+
+def slide(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """To one side and to the other along the axis."""
+    return points + track.amplitude * body.radius * wave(phase) * np.asarray(track.axis)
+
+
+def drive(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """Forward and back along the axis; the body dips when it brakes and rears when it speeds up."""
+    pitch = 0.05 * wave(phase)  # against the acceleration, which is −wave
+    pitched = turned(points, body.base, np.cross(UP, np.asarray(track.axis)), pitch)
+    return pitched + track.amplitude * body.radius * wave(phase) * np.asarray(track.axis)
+
+
+TURNS = {
+    "spin": spin,
+    "roll": roll,
+    "barrel_roll": spin,
+    "tumble": tumble,
+    "rock": rock,
+    "swing": swing,
+    "tilt": tilt,
+    "wobble": wobble,
+    "shake": shake,
+    "fall": fall,
+}
+PATHS = {
+    "fly": fly,
+    "circle": circle,
+    "orbit": orbit,
+    "hover": hover,
+    "rise": travel,
+    "drop": drop,
+    "slide": slide,
+    "drive": drive,
+    "approach": travel,
+    "leave": travel,
+}

@@ -91,7 +91,6 @@ def _configured(socket: zmq.Socket[Any]) -> zmq.Socket[Any]:
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
     socket.setsockopt(zmq.SNDHWM, _QUEUE)
     socket.setsockopt(zmq.RCVHWM, _QUEUE)
-    socket.setsockopt(zmq.IPV6, 1)
     # ZeroMQ's own heartbeats drop half-open connections of machines that vanished
     socket.setsockopt(zmq.HEARTBEAT_IVL, 5_000)
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 15_000)

@@ -43,7 +43,7 @@ from uni4d_shared.messages import (
 
 __all__ = ["CANCEL_GRACE_SECONDS", "MAX_QUEUE", "Broker"]
 
-CANCEL_GRACE_SECONDS = 30.0
+CANCEL_GRACE_SECONDS = 15.0
 """A job that has not noticed its cancellation by then is ended by force, with its worker."""
 MAX_QUEUE = 256
 """Jobs that may wait."""

@@ -82,7 +82,7 @@ class Worker:
             module, _, name = self._name.partition(":")
             try:
                 factory = getattr(importlib.import_module(module), name)
-            except ImportError as error:
+            except (ImportError, AttributeError) as error:
                 raise Uni4DError(
                     "import-failed",
                     f"{self._name} cannot be imported: {error}.",

@@ -8,15 +8,16 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
-from attrs import define, field
+from attrs import define
 
 from uni4d_shared.codec import Envelope, decode, encode
-from uni4d_shared.messages import Accepted, JobProgress, Message, Ping, Pong, SearchRequest, Shutdown
+from uni4d_shared.messages import Accepted, JobProgress, Message, Ping, Pong, SearchRequest
 from uni4d_shared.transport import client_socket
 
 _PATIENCE = 20.0  # seconds; the machine may be busy
@@ -45,7 +46,6 @@ class Server:
     process: subprocess.Popen[str]
     endpoints: tuple[str, ...] = ()
     said: str = ""
-    sockets: list[zmq.Socket[Any]] = field(factory=list)
 
 
 @define
@@ -98,9 +98,12 @@ def _receive(socket: zmq.Socket[Any], timeout: float) -> Envelope:
     return decode(socket.recv_multipart())
 
 
-@pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start servers; they are stopped, and their logs shown, at the end of the test."""
+StartServer = Callable[..., Server]
+Connect = Callable[..., Client]
+
+
+@contextmanager
+def _servers(folder: Path) -> Iterator[StartServer]:
     servers: list[Server] = []
 
     def start(
@@ -108,7 +111,7 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         work: str = "tcp://127.0.0.1:*",
         control: str = "tcp://127.0.0.1:*",
         keys: Path | None = None,
-        jobs: Path = tmp_path / "jobs",
+        jobs: Path = folder / "jobs",
     ) -> Server:
         command = [sys.executable, "-c", _SCRIPT, str(jobs), work, control, str(keys or "")]
         command.append(f"stages_for_tests:{stages}")
@@ -122,17 +125,18 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
             servers[-1].endpoints = tuple(rest)
         return servers[-1]
 
-    yield start
-    for server in servers:
-        server.process.terminate()
-        server.process.wait(_PATIENCE)
-        if server.process.stdout is not None:
-            server.process.stdout.close()
+    try:
+        yield start
+    finally:
+        for server in servers:
+            server.process.terminate()
+            server.process.wait(_PATIENCE)
+            if server.process.stdout is not None:
+                server.process.stdout.close()
 
 
-@pytest.fixture
-def connect() -> Iterator[Callable[..., Client]]:
-    """Connect clients to a server."""
+@contextmanager
+def _connections() -> Iterator[Connect]:
     context = zmq.Context()
     sockets: list[zmq.Socket[Any]] = []
 
@@ -143,15 +147,38 @@ def connect() -> Iterator[Callable[..., Client]]:
             socket.connect(endpoint)
         return Client(*both)
 
-    yield connect_to
-    for socket in sockets:
-        socket.close(linger=0)
-    context.term()
+    try:
+        yield connect_to
+    finally:
+        for socket in sockets:
+            socket.close(linger=0)
+        context.term()
 
 
 @pytest.fixture
-def client(start_server: Callable[..., Server], connect: Callable[..., Client]) -> Client:
-    """A client of a server whose worker is idle."""
-    connected = connect(start_server())
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Start servers that end with the test; their logs go to the test's output."""
+    with _servers(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Connect clients to servers."""
+    with _connections() as connect_to:
+        yield connect_to
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests of a module."""
+    with _servers(tmp_path_factory.mktemp("server")) as start:
+        yield start()
+
+
+@pytest.fixture
+def client(server: Server, connect: Connect) -> Client:
+    """A new client of the module's server, whose worker is idle."""
+    connected = connect(server)
     connected.wait_for_worker()
     return connected

@@ -43,7 +43,7 @@ def test_control_answers_while_a_job_runs(client: Any) -> None:
         client.ask(Ping(), timeout=2.0)
     assert time.monotonic() - start < 1.0
     assert isinstance(client.ask(ResultRequest(job)), JobProgress)
-    (info,) = client.ask(Status()).jobs
+    info = client.ask(Status()).jobs[-1]
     assert (info.job, info.kind, info.state) == (job, "SearchRequest", "running")
     assert isinstance(client.last(job)[0], SearchResult)
 
@@ -64,7 +64,7 @@ def test_a_running_job_can_be_cancelled_in_the_middle(client: Any) -> None:
 def test_a_waiting_job_can_be_cancelled(client: Any) -> None:
     first, second = client.request("count 20"), client.request("count 1")
     assert client.ask(Cancel(second)).known
-    ends = {}
+    ends: dict[str, type] = {}
     while len(ends) < 2:
         envelope = client.receive()
         if isinstance(envelope.message, SearchResult | JobCancelled):
@@ -74,7 +74,8 @@ def test_a_waiting_job_can_be_cancelled(client: Any) -> None:
 
 def test_jobs_wait_in_line(client: Any) -> None:
     jobs = [client.request("count 3") for _ in range(3)]
-    positions, ended = [], []
+    positions: list[int] = []
+    ended: list[str] = []
     while len(ended) < 3:
         envelope = client.receive()
         if isinstance(envelope.message, Accepted):
@@ -102,8 +103,11 @@ def test_an_error_in_a_stage_reaches_the_client_with_its_cure(client: Any, promp
     assert failed.cure
 
 
-def test_two_clients_get_their_own_results(client: Any, start_server: Callable[..., Any]) -> None:
-    assert isinstance(client.last(client.request("count 2"))[0], SearchResult)
+def test_two_clients_get_their_own_results(client: Any, server: Any, connect: Callable[..., Any]) -> None:
+    other = connect(server)
+    first, second = client.request("count 5"), other.request("count 2")
+    assert other.last(second)[0].query.prompt == "count 2"
+    assert client.last(first)[0].query.prompt == "count 5"
 
 
 def test_an_id_cannot_be_used_twice(client: Any) -> None:

@@ -56,12 +56,8 @@ class FolderSource:
     def _entry(self, path: Path) -> Entry:
         relative = path.relative_to(self.folder)
         notes = path.with_suffix(".txt")
-        lines = (
-            [line.strip() for line in notes.read_text("utf-8", "replace").splitlines()]
-            if notes.is_file()
-            else []
-        )
-        lines = [line for line in lines if line]
+        text = notes.read_text("utf-8", "replace") if notes.is_file() else ""
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
         # A mesh called "model.obj" or "scene.gltf" is named by its folder.
         plain = path.stem.lower() in ("model", "scene", "mesh", "object", "base") and len(relative.parts) > 1
         name = lines[0] if lines else _words(relative.parts[-2] if plain else path.stem)
@@ -94,7 +90,7 @@ class FolderSource:
 
 def _words(name: str) -> str:
     """``"TeddyBear_02"`` → ``"teddy bear"``."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|[_\-.]+", " ", name)
-    return (
-        re.sub(r"\s+\d+$|\s+", lambda match: "" if match[0].strip() else " ", spaced).strip().lower() or name
-    )
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_\-.]+", " ", name).split()
+    while len(words) > 1 and words[-1].isdigit():
+        words.pop()
+    return " ".join(words).lower()

@@ -33,7 +33,7 @@ __all__ = ["SweetHome3DSource", "cached_copy", "fetch", "locate"]
 PACKAGES = ("sweethome3d", "sweethome3d-furniture")
 _DOWNLOAD_BYTES = 139_000_000
 _INSTALLED = Path("/usr/share/sweethome3d")
-_CURE = "Run: sudo apt-get install sweethome3d-furniture sweethome3d; or pass --path FOLDER with the *.sh3f files."
+_CURE = "Run: sudo apt-get install sweethome3d-furniture sweethome3d; or pass --path FOLDER with its files."
 
 _JAR_CATALOGUE = "com/eteks/sweethome3d/io/DefaultFurnitureCatalog.properties"
 _FURNITURE_CATALOGUE = "PluginFurnitureCatalog.properties"

@@ -13,3 +13,8 @@
 ``kinematic``      the stage: mesh, views, query → clip
 =================  =============================================================================
 """
+
+from uni4d.video.kinematic import animate
+from uni4d.video.program import MotionProgram, Track
+
+__all__ = ["MotionProgram", "Track", "animate"]

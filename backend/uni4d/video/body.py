@@ -1,4 +1,4 @@
-"""What a motion needs to know of a mesh: its surface in a few thousand points, its extents, its parts.
+"""What a motion needs to know of a mesh: its surface in ten thousand points, its extents, its parts.
 
 Parts are found from those points once, when a motion first asks for them. The world is Z-up, an
 object's front is −Y and its left is +X.
@@ -34,7 +34,9 @@ class Body:
     """The bounding sphere: centre of the box, distance to the farthest vertex."""
 
     @classmethod
-    def from_mesh(cls, vertices: ArrayLike, faces: ArrayLike, *, samples: int = 4000, seed: int = 0) -> Body:
+    def from_mesh(
+        cls, vertices: ArrayLike, faces: ArrayLike, *, samples: int = 10_000, seed: int = 0
+    ) -> Body:
         """Of ``vertices`` ``[P, 3]`` and triangles ``faces`` ``[F, 3]``."""
         points, triangles = np.asarray(vertices, dtype=np.float64), np.asarray(faces, dtype=np.int64)
         centre, radius = bounding_sphere(points)

@@ -16,7 +16,7 @@ from uni4d.video.verbs import DEFAULT_VERB, VERBS, Verb, words
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.types import Query
 
-__all__ = ["interpret", "nearest_verb"]
+__all__ = ["EmbedText", "interpret", "nearest_verb"]
 
 EmbedText = Callable[[str], ArrayLike]
 """A sentence → its embedding ``[D]``."""

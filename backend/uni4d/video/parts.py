@@ -9,6 +9,9 @@ from __future__ import annotations
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from uni4d.video.timing import ramp
 
@@ -41,29 +44,26 @@ class Head:
 
 @frozen(eq=False)
 class Legs:
-    """Legs that swing about hips on one height."""
+    """Legs that swing about their hips."""
 
     feet: Array
     """``[L, 2]`` where each foot stands, in plan."""
+    hips: Array
+    """``[L]`` height of each leg's joint above the world's ground plane, metres."""
     phases: tuple[float, ...]
     """Cycles by which each leg lags behind: diagonal pairs together, two legs in turn."""
     ground: float
-    hip: float
-    """Heights, metres."""
+    """Height of the ground, metres."""
     softness: float
     """Width of the blend between neighbouring legs, metres."""
 
-    @property
-    def length(self) -> float:
-        """From hip to ground."""
-        return self.hip - self.ground
-
     def weights(self, points: Array) -> Array:
-        """``[N, L]`` how much each leg carries each point: 1 at its foot, 0 at the hips and above."""
+        """``[N, L]`` how much each leg carries each point: 1 at its foot, 0 at its hip and above."""
         distance = ((points[:, None, :2] - self.feet[None]) ** 2).sum(axis=2)
         closeness = np.exp(-(distance - distance.min(axis=1, keepdims=True)) / (2.0 * self.softness**2))
         share = closeness / closeness.sum(axis=1, keepdims=True)
-        return share * (1.0 - ramp(points[:, 2], self.ground + 0.3 * self.length, self.hip))[:, None]
+        height = (points[:, 2:] - self.ground) / (self.hips - self.ground)
+        return share * (1.0 - ramp(height, 0.3, 1.0))
 
 
 @frozen(eq=False)
@@ -135,61 +135,76 @@ def find_head(samples: Array) -> Head:
 
 
 def find_legs(samples: Array) -> Legs | None:
-    """Four legs when what touches the ground leaves the middle of the body free, front to back *and* left to
-    right; two when it does so only left to right."""
-    ground, top = float(samples[:, 2].min()), float(samples[:, 2].max())
-    height = max(top - ground, 1e-9)
-    soles = samples[samples[:, 2] < ground + 0.12 * height]
-    if len(soles) < 12:
+    """Compact patches of surface near the ground that lie clear of the middle plane, some on either side.
+
+    Feet are looked for in slabs of a few thicknesses (a foot in mid-stride is lifted); the slab that shows most of
+    them decides. From each foot the leg is followed upwards until it merges with something much wider.
+    """
+    ground, height = float(samples[:, 2].min()), max(float(np.ptp(samples[:, 2])), 1e-9)
+    middle = 0.5 * float(samples[:, 0].min() + samples[:, 0].max())
+    clear = 0.1 * float(np.ptp(samples[:, 0]))
+    link = 3.5 * float(np.median(cKDTree(samples).query(samples, k=2)[0][:, 1]))
+    reach = 0.5 * float(np.linalg.norm(np.ptp(samples, axis=0)))
+    best: list[Array] = []
+    for level in (0.06, 0.12, 0.2):
+        soles = _clusters(samples[samples[:, 2] < ground + level * height], link)
+        feet = [
+            sole
+            for sole in soles
+            if _spread_of(sole) < 0.25 * reach and abs(float(sole[:, 0].mean()) - middle) > clear
+        ]
+        if len(best) < len(feet) <= _MOST_LEGS:
+            best = feet
+    places = np.array([foot[:, :2].mean(axis=0) for foot in best]).reshape(-1, 2)
+    left = places[:, 0] > middle
+    if left.all() or not left.any():
         return None
-    sides = _two_groups(soles[:, 0])
-    if sides is None:
-        return None
-    lengthwise = _two_groups(soles[:, 1])
-    feet, phases = [], []
-    for side in (0, 1):
-        for end in (0, 1) if lengthwise is not None else (0,):
-            group = sides == side
-            if lengthwise is not None:
-                group &= lengthwise == end
-            if group.sum() < 3:
-                return None
-            feet.append(soles[group, :2].mean(axis=0))
-            phases.append(0.5 * ((side + end) % 2))  # diagonal pairs; left and right in turn
-    places = np.asarray(feet)
-    apart = min(float(np.linalg.norm(places[i] - places[j])) for i in range(len(places)) for j in range(i))
-    hip = _crotch(samples, ground, height, float(places[:, 0].mean()))
-    return Legs(places, tuple(phases), ground, hip, 0.3 * apart)
+    front = places[:, 1] < 0.5 * (places[:, 1].min() + places[:, 1].max())
+    # Without a front and a rear pair the ends do not count: two legs just take turns.
+    ends = front if np.ptp(places[:, 1]) > 0.15 * reach and len(best) > 2 else np.zeros(len(best), dtype=bool)
+    hips = np.array([_hip(samples, foot, ground, height, middle, link) for foot in best])
+    for end in (False, True):  # a pair of legs is one pair of joints
+        hips[ends == end] = hips[ends == end].max(initial=0.0)
+    apart = min(float(np.linalg.norm(p - q)) for i, p in enumerate(places) for q in places[:i])
+    phases = tuple(0.5 * float(one ^ two) for one, two in zip(left, ends, strict=True))
+    return Legs(places, hips, phases, ground, 0.3 * apart)
 
 
-def _two_groups(values: Array) -> NDArray[np.int64] | None:
-    """Labels 0/1 of two clusters with an almost empty gap between them; ``None`` when there is no gap."""
-    low, high = float(values.min()), float(values.max())
-    if high - low < 1e-9:
-        return None
-    order = np.sort(values)
-    inner = order[(order > low + 0.15 * (high - low)) & (order < high - 0.15 * (high - low))]
-    if len(inner) < 2:
-        middle = 0.5 * (low + high)
-    else:
-        # the widest empty stretch of the inner part (its ends included)
-        stops = np.concatenate([[order[order <= inner[0]].max()], inner, [order[order >= inner[-1]].min()]])
-        widest = int(np.argmax(np.diff(stops)))
-        middle = 0.5 * (stops[widest] + stops[widest + 1])
-    gap = 0.08 * (high - low)
-    if np.mean(np.abs(values - middle) < 0.5 * gap) > 0.02:
-        return None
-    return (values > middle).astype(np.int64)
+_MOST_LEGS = 8
 
 
-def _crotch(samples: Array, ground: float, height: float, middle: float) -> float:
-    """The height at which the body closes between the legs, kept between 25 % and 60 % of the whole."""
-    width = max(float(np.ptp(samples[:, 0])), 1e-9)
-    for level in np.linspace(0.1, 0.6, 26):
-        slab = samples[np.abs(samples[:, 2] - ground - level * height) < 0.03 * height]
-        if len(slab) and np.mean(np.abs(slab[:, 0] - middle) < 0.06 * width) > 0.04:
-            return ground + float(np.clip(level + 0.08, 0.25, 0.6)) * height
-    return ground + 0.5 * height
+def _clusters(points: Array, link: float) -> list[Array]:
+    """``points`` ``[N, 3]`` in groups that are connected by steps of at most ``link``; crumbs are left out."""
+    if len(points) < 5:
+        return []
+    pairs = cKDTree(points).query_pairs(link, output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(points), len(points)))
+    count, labels = connected_components(graph, directed=False)
+    groups = [points[labels == label] for label in range(count)]
+    return [group for group in groups if len(group) >= 5]
+
+
+def _spread_of(points: Array) -> float:
+    """Root mean square distance from the mean in plan, metres."""
+    return float(np.sqrt(points[:, :2].var(axis=0).sum()))
+
+
+def _hip(samples: Array, foot: Array, ground: float, height: float, middle: float, link: float) -> float:
+    """The height at which the leg above ``foot`` joins the trunk, between a fifth and 65 % of the whole."""
+    place, thick = foot[:, :2].mean(axis=0), max(_spread_of(foot), 0.5 * link)
+    side = np.sign(place[0] - middle)
+    level = 0.1
+    while level < 0.6:
+        slab = samples[np.abs(samples[:, 2] - ground - level * height) < 0.04 * height]
+        sections = _clusters(slab, link)
+        if not sections:
+            break
+        section = min(sections, key=lambda s: float(np.linalg.norm(s[:, :2] - place, axis=1).min()))
+        if _spread_of(section) > 2.2 * thick or (side * (section[:, 0] - middle)).min() < 0.0:
+            break
+        place = section[:, :2].mean(axis=0)
+        level += 0.04
+    return ground + float(np.clip(level + 0.1, 0.2, 0.65)) * height
 
 
 def find_arm(samples: Array) -> Limb:

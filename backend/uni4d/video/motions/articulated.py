@@ -45,10 +45,10 @@ def _step(
     for leg, lag in enumerate(legs.phases):
         cycle = phase - lag
         angle = -track.amplitude * wave(cycle)  # about +X: negative swings the foot forward (−Y)
-        hip = np.array([legs.feet[leg, 0], legs.feet[leg, 1], legs.hip])
+        hip = np.array([legs.feet[leg, 0], legs.feet[leg, 1], legs.hips[leg]])
         weight = weights[:, leg]
         swung = turned(points, hip, X, angle * weight) - points
-        lift = 0.3 * legs.length * max(math.cos(2.0 * math.pi * cycle), 0.0) ** 2
+        lift = 0.3 * (legs.hips[leg] - legs.ground) * max(math.cos(2.0 * math.pi * cycle), 0.0) ** 2
         # The knee bends: a lifted foot draws nearer to its hip, the more the farther it is from it.
         moved += swung + (lift * weight)[:, None] * UP
     rise = (0.035 + flight) * body.size[2] * hump(2.0 * phase)

@@ -1,0 +1,132 @@
+"""The offline clip generator: motion text → motion program → moved mesh → splats → frames.
+
+The clip shows splats of its own (another seed and a denser cloud than the 4D fit's), refined on the photographs
+so that they carry the renderer's light, bound to the triangles, and rasterised from the key view's camera
+over white. The 4D fit gets these frames and nothing else: the program never leaves this stage but for the
+report and the panel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from uni4d.config import AnimateConfig
+from uni4d.video.body import Body
+from uni4d.video.framing import fit_to_frame
+from uni4d.video.interpret import EmbedText, interpret
+from uni4d.video.motions import colors_at, points_at
+from uni4d.video.program import MotionProgram
+from uni4d_shared.cameras import scaled
+from uni4d_shared.errors import Uni4DError
+from uni4d_shared.progress import Progress, section, silent
+from uni4d_shared.types import Alignment, Array, Camera, Clip, Query, ViewSet
+
+if TYPE_CHECKING:
+    from uni4d.library.geometry import TexturedMesh
+    from uni4d.splatting import BoundSplats
+
+__all__ = ["BACKGROUND", "animate", "film"]
+
+BACKGROUND = (1.0, 1.0, 1.0)
+_SEED_OFFSET = 40_961
+"""Keeps this cloud different from the fit's for equal seeds: the fit must not find its own splats in the clip."""
+
+
+def animate(
+    mesh: TexturedMesh,
+    views: ViewSet,
+    alignment: Alignment,
+    query: Query,
+    config: AnimateConfig,
+    embed_text: EmbedText | None = None,
+    progress: Progress = silent,
+) -> tuple[Clip, MotionProgram]:
+    """A clip of ``mesh`` doing what ``query.motion_text`` says, and the program that moved it.
+
+    ``embed_text`` maps a sentence to a vector; it finds the nearest verb for a motion that the lexicon lacks.
+    """
+    if config.model != "kinematic":
+        raise Uni4DError(
+            "video-model-unknown",
+            f"There is no video model “{config.model}”.",
+            "Set animate.model to “kinematic”.",
+        )
+    if config.frames < 1 or not config.fps > 0 or config.size < 16:
+        raise Uni4DError(
+            "bad-setting",
+            f"A clip of {config.frames} frames at {config.fps:g} fps, {config.size} pixels wide, cannot be made.",
+            "Use at least 1 frame, a positive rate and at least 16 pixels.",
+        )
+    progress(0.0, "reading the motion")
+    camera = scaled(views.cameras[alignment.key_view], config.size)
+    body = Body.from_mesh(mesh.vertices, mesh.faces)
+    program = interpret(
+        query,
+        duration=config.frames / config.fps,
+        speed=config.speed,
+        amplitude=config.amplitude,
+        embed_text=embed_text,
+    )
+    program = fit_to_frame(program, body, camera, config.frames)
+    bound = _cloud(mesh, views, config, section(progress, 0.05, 0.7))
+    frames = film(bound, body, program, camera, config.frames, section(progress, 0.7, 1.0))
+    return Clip(frames, config.fps, camera, BACKGROUND, "kinematic: " + ", ".join(program.verbs)), program
+
+
+def _cloud(mesh: TexturedMesh, views: ViewSet, config: AnimateConfig, progress: Progress) -> BoundSplats:
+    from uni4d.splatting import splats_from_mesh
+    from uni4d.splatting.static import refine_on_views
+
+    seed = config.seed + _SEED_OFFSET
+    bound = splats_from_mesh(mesh, config.splats, seed)
+    return refine_on_views(bound, views, config.refine_iterations, progress, seed=seed)
+
+
+def film(
+    bound: BoundSplats,
+    body: Body,
+    program: MotionProgram,
+    camera: Camera,
+    frames: int,
+    progress: Progress = silent,
+) -> Array:
+    """The moving splats from ``camera`` over :data:`BACKGROUND`: ``[T, H, W, 3]`` uint8 sRGB."""
+    import torch
+
+    from uni4d.splatting import rasterise
+
+    rest = bound.vertices.numpy().astype(np.float64)
+    anchors = bound.anchors(bound.vertices).numpy().astype(np.float64)
+    colors = bound.splats.colors.numpy()
+    areas = _areas(rest, bound)
+    images = np.empty((frames, camera.height, camera.width, 3), dtype=np.uint8)
+    with torch.no_grad():
+        for frame in range(frames):
+            progress(frame / frames, f"filming frame {frame + 1} of {frames}")
+            time = program.duration * frame / frames
+            vertices = points_at(rest, body, program, time)
+            carried = bound.carried(torch.from_numpy(vertices.astype(np.float32)))
+            # A triangle that grows takes its splats along, or gaps would open between them.
+            growth = np.sqrt(np.clip(_areas(vertices, bound) / areas, 0.1, 10.0)).astype(np.float32)
+            shown = colors_at(colors, anchors, body, program, time).astype(np.float32)
+            image = rasterise(
+                carried.means,
+                carried.quaternions,
+                bound.splats.scales * torch.from_numpy(growth)[:, None],
+                bound.splats.opacities,
+                torch.from_numpy(shown),
+                camera,
+                BACKGROUND,
+            ).image
+            images[frame] = np.round(255.0 * image.clamp(0.0, 1.0).numpy()).astype(np.uint8)
+    progress(1.0, f"{frames} frames")
+    return images
+
+
+def _areas(vertices: np.ndarray, bound: BoundSplats) -> np.ndarray:
+    """``[N]`` the area of each splat's triangle when the mesh's vertices ``[P, 3]`` are there, square metres."""
+    corners = vertices[bound.corners.numpy()]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return np.maximum(0.5 * np.linalg.norm(normals, axis=1), 1e-16)

@@ -51,10 +51,11 @@ class Generate(Command):
             find_blender(self.blender, self.bpy_python, self.blender_deps),
             self.settings(),
         )
+        options: dict[str, Any] = {"engine": self.engine, "backend": backend, "settings": self.config}
         if self.json:
-            return generate(*arguments, _quiet, engine=self.engine, backend=backend)
+            return generate(*arguments, _quiet, **options)
         with StageBars.shown() as bars:
-            return generate(*arguments, bars.report, engine=self.engine, backend=backend)
+            return generate(*arguments, bars.report, **options)
 
     def show(self, result: dict[str, Any]) -> None:
         metrics, asset = result["fit"], result["asset"]

@@ -39,19 +39,18 @@ class Render(Command):
     """auto, cycles, workbench or eevee."""
 
     def run(self) -> dict[str, Any]:
-        from uni4d.pipeline.blender import find_blender, run_headless
+        from uni4d.pipeline.blender import find_blender, render_arguments, run_headless
 
         if not self.glb.is_file():
             raise Uni4DError("mesh-unreadable", f"{self.glb}: no such file.", "Check --glb.")
         command = find_blender(self.blender, self.bpy_python, self.blender_deps)
         self.out.mkdir(parents=True, exist_ok=True)
-        render = self.settings().render
         with self.progress("render") as progress:
             run_headless(
                 command,
                 [
                     *("render", "--glb", str(self.glb), "--out", str(self.out)),
-                    *("--size", str(render.size), "--engine", self.engine),
+                    *render_arguments(self.settings().render, self.engine),
                 ],
                 log_path=self.out / "blender.log",
                 expected=[self.out / "transforms.json", self.out / "depth.npz"],

@@ -21,9 +21,10 @@ from typing import TextIO
 
 from attrs import frozen
 
+from uni4d.config import RenderConfig
 from uni4d_shared.errors import Uni4DError
 
-__all__ = ["BlenderCommand", "find_blender", "run_headless"]
+__all__ = ["BlenderCommand", "find_blender", "render_arguments", "run_headless"]
 
 ReportStage = Callable[[str, float, str], None]
 
@@ -74,6 +75,15 @@ def find_blender(
     if found is None:
         raise Uni4DError("blender-missing", f"{executable} is not a program.", "Check --blender.")
     return BlenderCommand(Path(found), is_python=blender is None, addon=addon, deps=deps)
+
+
+def render_arguments(render: RenderConfig, engine: str) -> list[str]:
+    """How ``headless.py`` is told of the rig and the render engine."""
+    return [
+        *("--size", str(render.size), "--engine", engine),
+        *("--azimuths", str(render.azimuths), "--margin", str(render.margin)),
+        *("--elevations", *(str(angle) for angle in render.elevations_degrees)),
+    ]
 
 
 def run_headless(

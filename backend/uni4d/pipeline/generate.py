@@ -18,7 +18,7 @@ from typing import Any
 from uni4d import files
 from uni4d.config import Config
 from uni4d.pipeline.backend_process import Backend, own_backend
-from uni4d.pipeline.blender import BlenderCommand, run_headless
+from uni4d.pipeline.blender import BlenderCommand, render_arguments, run_headless
 from uni4d.pipeline.report import write_report
 from uni4d.pipeline.results import StageResults, files_of_blender
 from uni4d.pipeline.sheet import write_sheet
@@ -44,16 +44,18 @@ def generate(
     *,
     engine: str = "auto",
     backend: Backend | None = None,
+    settings: Path | None = None,
 ) -> dict[str, Any]:
     """Run the chain and leave its files in ``folder``; stages that are done there are not done again.
 
-    ``backend`` is a server that runs already; without it one is started for this run. Returns the report.
+    ``backend`` is a server that runs already; without it one is started for this run, with the TOML file
+    ``settings`` that ``config`` was read from. Returns the report.
     """
     if not prompt.strip():
         raise Uni4DError("prompt-empty", "The prompt is empty.", 'Try "a teddy bear is dancing".')
     started = time.perf_counter()
     _writable(folder)
-    running = nullcontext(backend) if backend else own_backend(config, folder / "backend.log")
+    running = nullcontext(backend) if backend else own_backend(config, settings, folder / "backend.log")
     report("backend", 0.0, "starting")
     with running as server:
         report("backend", 1.0, server.endpoint)
@@ -62,7 +64,7 @@ def generate(
             [
                 *("generate", "--prompt", prompt, "--out", str(folder)),
                 *("--endpoint", server.endpoint, "--control", server.control_endpoint),
-                *("--size", str(config.render.size), "--engine", engine),
+                *render_arguments(config.render, engine),
             ],
             log_path=folder / "blender.log",
             expected=files_of_blender(folder),

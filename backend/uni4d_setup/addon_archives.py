@@ -13,19 +13,21 @@ import hashlib
 import json
 import re
 import shutil
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from platform import machine as machine_name
 
 import tomllib
 
 from uni4d_setup.addon_packages import PLATFORMS, requirements
 from uni4d_setup.console import Step
 from uni4d_setup.errors import SetupError
-from uni4d_setup.layout import ADDON, DIST, LOCAL_CACHE, SHARED, VENV, venv_program
+from uni4d_setup.layout import ADDON, DIST, LOCAL_CACHE, SHARED, VENV, VENV_BPY, venv_program
 
-__all__ = ["build_archives", "extension_archive", "legacy_archive"]
+__all__ = ["build_archives", "this_platform"]
 
 EXTENSION_PYTHONS = ((3, 11), (3, 13), (3, 14))
 """Blender 4.2 … 5.0 carry 3.11, 5.1 and newer 3.13; Debian builds 5.2 with 3.14."""
@@ -37,16 +39,6 @@ _EPOCH_SECONDS = "1704067200"  # the same moment, for the tools that read SOURCE
 def _version() -> str:
     manifest = tomllib.loads((ADDON / "blender_manifest.toml").read_text(encoding="utf-8"))
     return str(manifest["version"])
-
-
-def extension_archive(platform: str) -> Path:
-    """Where the extension for ``platform`` is written."""
-    return DIST / f"uni4d-{_version()}-{platform}.zip"
-
-
-def legacy_archive() -> Path:
-    """Where the add-on for Blender 3.4 … 4.1 is written."""
-    return DIST / f"uni4d-{_version()}-legacy.zip"
 
 
 def _sources() -> dict[str, bytes]:
@@ -96,13 +88,14 @@ def _shared_wheel(step: Step) -> Path:
     """A wheel of ``uni4d_shared``, built from a copy so that the sources stay clean; kept by content."""
     files = sorted(path for path in (SHARED / "uni4d_shared").rglob("*") if path.suffix in (".py", ".typed"))
     digest = hashlib.sha256()
-    for path in [SHARED / "pyproject.toml", *files]:
+    sources = [SHARED / "pyproject.toml", SHARED / "LICENSE", *files]
+    for path in sources:
         digest.update(f"{path.relative_to(SHARED)}\n".encode() + path.read_bytes())
     folder = LOCAL_CACHE / "wheels" / "shared" / digest.hexdigest()[:16]
     if not list(folder.glob("*.whl")):
         with tempfile.TemporaryDirectory() as temporary:
             copy = Path(temporary) / "shared"
-            for path in [SHARED / "pyproject.toml", *files]:
+            for path in sources:
                 target = copy / path.relative_to(SHARED)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(path.read_bytes())
@@ -128,7 +121,7 @@ def _manifest(text: str, platform: str, wheels: Iterable[str]) -> str:
     return text
 
 
-def _build_extension(step: Step, platform: str, shared: Path) -> Path:
+def _build_extension(step: Step, folder: Path, platform: str, shared: Path) -> Path:
     wheels = {shared.name: shared}
     for python in EXTENSION_PYTHONS:
         wheels.update({wheel.name: wheel for wheel in _download(step, platform, python)})
@@ -136,8 +129,9 @@ def _build_extension(step: Step, platform: str, shared: Path) -> Path:
     manifest = files["blender_manifest.toml"].decode()
     files["blender_manifest.toml"] = _manifest(manifest, platform, sorted(wheels)).encode()
     files.update({f"wheels/{name}": path.read_bytes() for name, path in wheels.items()})
-    _write_zip(extension_archive(platform), files)
-    return extension_archive(platform)
+    archive = folder / f"uni4d-{_version()}-{platform}.zip"
+    _write_zip(archive, files)
+    return archive
 
 
 def _unpacked(wheel: Path) -> dict[str, bytes]:
@@ -149,33 +143,46 @@ def _unpacked(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in names}
 
 
-def _build_legacy(step: Step, shared: Path) -> Path:
+def _build_legacy(step: Step, folder: Path, platforms: Iterable[str], shared: Path) -> Path:
     files = {f"uni4d/{name}": data for name, data in _sources().items() if name != "blender_manifest.toml"}
-    for platform in PLATFORMS:
+    for platform in platforms:
         for python in LEGACY_PYTHONS:
             for wheel in [*_download(step, platform, python), shared]:
                 pure = wheel.name.endswith("-none-any.whl")
-                folder = "any" if pure else f"cp{python[0]}{python[1]}-{platform}"
-                files.update({f"uni4d/vendor/{folder}/{n}": data for n, data in _unpacked(wheel).items()})
-    _write_zip(legacy_archive(), files)
-    return legacy_archive()
+                target = "any" if pure else f"cp{python[0]}{python[1]}-{platform}"
+                files.update({f"uni4d/vendor/{target}/{n}": data for n, data in _unpacked(wheel).items()})
+    archive = folder / f"uni4d-{_version()}-legacy.zip"
+    _write_zip(archive, files)
+    return archive
 
 
 def _validator() -> Path | None:
     """Blender's own checker of extensions, which the bpy module carries."""
-    found = sorted((VENV.parent / ".venv-bpy").glob("**/bl_pkg/cli/blender_ext.py"))
+    found = sorted(VENV_BPY.glob("**/bl_pkg/cli/blender_ext.py"))
     return found[-1] if found else None
 
 
-def build_archives(platforms: Iterable[str] = tuple(PLATFORMS)) -> list[Path]:
-    """Write all archives to ``dist/``; where bpy is installed, its checker reads the extensions."""
+def this_platform() -> str:
+    """Blender's name of the platform we are on; an error where the add-on's packages have no wheels."""
+    system = {"win32": "windows", "darwin": "macos"}.get(sys.platform, sys.platform)
+    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(machine_name().lower(), "")
+    name = f"{system}-{machine}"
+    if name not in PLATFORMS:
+        raise SetupError(f"No archive of the add-on is made for {name}; for {', '.join(PLATFORMS)} there is.")
+    return name
+
+
+def build_archives(folder: Path = DIST, platforms: Iterable[str] = tuple(PLATFORMS)) -> list[Path]:
+    """Write one extension per platform, then the legacy add-on for all of them; return their paths.
+
+    Where the bpy module is installed, its own checker reads the extensions.
+    """
     if not (ADDON / "blender_manifest.toml").is_file():
         raise SetupError(f"{ADDON} has no blender_manifest.toml.")
-    built = []
     with Step("The add-on's archives") as step:
         shared = _shared_wheel(step)
-        extensions = [_build_extension(step, platform, shared) for platform in platforms]
-        built = [*extensions, _build_legacy(step, shared)]
+        extensions = [_build_extension(step, folder, platform, shared) for platform in platforms]
+        built = [*extensions, _build_legacy(step, folder, platforms, shared)]
         checker = _validator()
         if checker is not None:
             for path in extensions:

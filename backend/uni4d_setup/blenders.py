@@ -65,6 +65,7 @@ def examine(program: Path) -> BlenderFacts:
             )
         major, minor, python_major, python_minor = map(int, match.groups())
         facts = BlenderFacts(str(program), (major, minor), (python_major, python_minor))
+        known = {old: entry for old, entry in known.items() if Path(entry["program"]).exists()}
         known[key] = asdict(facts)
         memory.parent.mkdir(parents=True, exist_ok=True)
         memory.write_text(json.dumps(known, indent=1), encoding="utf-8")

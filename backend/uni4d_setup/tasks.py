@@ -99,7 +99,6 @@ def test(quick: bool, everything: bool, more: Sequence[str]) -> int:
         _ensure_compiler()
         environments.ensure_bpy()
         _prepare_real_blenders(everything)
-        addon_archives.build_archives()
     extent = "quick" if quick else "all" if everything else "default"
     selection = ["-m", _EXTENTS[extent]] if _EXTENTS[extent] else []
     # The checks are tests too (tests/test_code_checks.py), so that pytest's summary tells of everything.

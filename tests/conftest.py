@@ -1,0 +1,67 @@
+"""Fixtures for all components. Tests never touch the person's own settings, caches or ports."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness.blenders import BLENDERS, RealBlender, find_blender
+from harness.displays import virtual_display
+from uni4d_setup import addon_archives, blenders
+from uni4d_setup.layout import ROOT
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture(params=BLENDERS)
+def real_blender(request: pytest.FixtureRequest) -> RealBlender:
+    """Each real Blender in turn: Debian's, the bpy module and (with `build.py test --all`) the newest."""
+    return find_blender(request.param)
+
+
+@pytest.fixture
+def blender_deps() -> Callable[[RealBlender], Path]:
+    """The folder with the add-on's packages for a Blender's Python, for ``headless.py --deps``."""
+    return lambda blender: blenders.dependencies(blender.python)
+
+
+@pytest.fixture(scope="session")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The add-on's archives for this platform, built from the sources as they are: extension and legacy."""
+    folder = tmp_path_factory.mktemp("archives")
+    extension, legacy = addon_archives.build_archives(folder, [addon_archives.this_platform()])
+    return {"extension": extension, "legacy": legacy}
+
+
+@pytest.fixture(params=["xvfb", "xorg"])
+def display(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The name of a virtual display, in turn of Xvfb and of Xorg with the dummy driver."""
+    with virtual_display(request.param, tmp_path) as name:
+        yield name
+
+
+@pytest.fixture
+def xvfb(tmp_path: Path) -> Iterator[str]:
+    """The name of an Xvfb display."""
+    with virtual_display("xvfb", tmp_path) as name:
+        yield name
+
+
+@pytest.fixture
+def free_ports() -> Callable[[int], list[int]]:
+    """``free_ports(n)``: loopback ports that nobody listens on just now."""
+
+    def find(count: int) -> list[int]:
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+        ports = [opened.getsockname()[1] for opened in sockets]
+        for opened in sockets:
+            opened.close()
+        return ports
+
+    return find

@@ -13,6 +13,7 @@ from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
 
 from uni4d.video import parts
+from uni4d.video.limbs import Limb, SurfaceGraph
 from uni4d_shared.cameras import bounding_sphere
 
 __all__ = ["Body"]
@@ -63,6 +64,11 @@ class Body:
         return np.clip((points[:, 2] - self.low[2]) / self.size[2], 0.0, 1.0)
 
     @cached_property
+    def graph(self) -> SurfaceGraph:
+        """Paths over the surface."""
+        return SurfaceGraph(self.samples)
+
+    @cached_property
     def head(self) -> parts.Head:
         """The upper (or front upper) end and its neck."""
         return parts.find_head(self.samples)
@@ -73,9 +79,9 @@ class Body:
         return parts.find_legs(self.samples)
 
     @cached_property
-    def arm(self) -> parts.Limb:
+    def arm(self) -> Limb:
         """What it waves with: the arm at its left, else the outermost end at that side."""
-        return parts.find_arm(self.samples)
+        return parts.find_arm(self.graph)
 
     @cached_property
     def wings(self) -> parts.Wings:
@@ -83,9 +89,9 @@ class Body:
         return parts.find_wings(self.samples)
 
     @cached_property
-    def tail(self) -> parts.Limb:
+    def tail(self) -> Limb:
         """The rear end."""
-        return parts.find_tail(self.samples)
+        return parts.find_tail(self.graph)
 
 
 def _spread(vertices: Array, faces: NDArray[np.int64], count: int, random: np.random.Generator) -> Array:

@@ -1,9 +1,9 @@
 """The offline clip generator: motion text → motion program → moved mesh → splats → frames.
 
-The clip shows splats of its own (another seed and a denser cloud than the 4D fit's), refined on the photographs
-so that they carry the renderer's light, bound to the triangles, and rasterised from the key view's camera
-over white. The 4D fit gets these frames and nothing else: the program never leaves this stage but for the
-report and the panel.
+The clip shows splats of its own (another seed and a denser cloud than the 4D fit's), refined on the
+photographs so that they carry the renderer's light, bound to the triangles, and rasterised from the key
+view's camera over white. The 4D fit gets these frames and nothing else: the program never leaves this stage
+but for the report and the panel.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ __all__ = ["BACKGROUND", "animate", "film"]
 
 BACKGROUND = (1.0, 1.0, 1.0)
 _SEED_OFFSET = 40_961
-"""Keeps this cloud different from the fit's for equal seeds: the fit must not find its own splats in the clip."""
+"""Keeps this cloud different from the fit's for equal seeds: the fit must not find its own splats in the
+clip."""
 
 
 def animate(
@@ -56,7 +57,7 @@ def animate(
     if config.frames < 1 or not config.fps > 0 or config.size < 16:
         raise Uni4DError(
             "bad-setting",
-            f"A clip of {config.frames} frames at {config.fps:g} fps, {config.size} pixels wide, cannot be made.",
+            f"No clip has {config.frames} frames at {config.fps:g} fps, {config.size} pixels wide.",
             "Use at least 1 frame, a positive rate and at least 16 pixels.",
         )
     progress(0.0, "reading the motion")
@@ -126,7 +127,8 @@ def film(
 
 
 def _areas(vertices: np.ndarray, bound: BoundSplats) -> np.ndarray:
-    """``[N]`` the area of each splat's triangle when the mesh's vertices ``[P, 3]`` are there, square metres."""
+    """``[N]`` the area of each splat's triangle when the mesh's vertices ``[P, 3]`` are there, square
+    metres."""
     corners = vertices[bound.corners.numpy()]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     return np.maximum(0.5 * np.linalg.norm(normals, axis=1), 1e-16)

@@ -13,9 +13,10 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from uni4d.video.limbs import Limb, SurfaceGraph
 from uni4d.video.timing import ramp
 
-__all__ = ["Head", "Legs", "Limb", "Wings", "find_arm", "find_head", "find_legs", "find_tail", "find_wings"]
+__all__ = ["Head", "Legs", "Wings", "find_arm", "find_head", "find_legs", "find_tail", "find_wings"]
 
 Array = NDArray[np.float64]
 
@@ -64,22 +65,6 @@ class Legs:
         share = closeness / closeness.sum(axis=1, keepdims=True)
         height = (points[:, 2:] - self.ground) / (self.hips - self.ground)
         return share * (1.0 - ramp(height, 0.3, 1.0))
-
-
-@frozen(eq=False)
-class Limb:
-    """Something that turns about a joint."""
-
-    joint: Array
-    """``[3]``"""
-    direction: Array
-    """``[3]`` unit vector along which the weight grows."""
-    span: tuple[float, float]
-    """Where along ``direction`` from ``joint`` the weight begins and where it is 1, metres."""
-
-    def weight(self, points: Array) -> Array:
-        """``[N]``"""
-        return ramp((points - self.joint) @ self.direction, *self.span)
 
 
 @frozen(eq=False)
@@ -137,8 +122,9 @@ def find_head(samples: Array) -> Head:
 def find_legs(samples: Array) -> Legs | None:
     """Compact patches of surface near the ground that lie clear of the middle plane, some on either side.
 
-    Feet are looked for in slabs of a few thicknesses (a foot in mid-stride is lifted); the slab that shows most of
-    them decides. From each foot the leg is followed upwards until it merges with something much wider.
+    Feet are looked for in slabs of a few thicknesses (a foot in mid-stride is lifted); the slab that shows
+    most of them decides. From each foot the leg is followed upwards until it merges with something much
+    wider.
     """
     ground, height = float(samples[:, 2].min()), max(float(np.ptp(samples[:, 2])), 1e-9)
     middle = 0.5 * float(samples[:, 0].min() + samples[:, 0].max())
@@ -174,7 +160,8 @@ _MOST_LEGS = 8
 
 
 def _clusters(points: Array, link: float) -> list[Array]:
-    """``points`` ``[N, 3]`` in groups that are connected by steps of at most ``link``; crumbs are left out."""
+    """``points`` ``[N, 3]`` in groups that are connected by steps of at most ``link``; crumbs are left
+    out."""
     if len(points) < 5:
         return []
     pairs = cKDTree(points).query_pairs(link, output_type="ndarray")
@@ -207,18 +194,12 @@ def _hip(samples: Array, foot: Array, ground: float, height: float, middle: floa
     return ground + float(np.clip(level + 0.1, 0.2, 0.65)) * height
 
 
-def find_arm(samples: Array) -> Limb:
-    """What lies outermost at the left (+X) above the knees; its joint is where it meets the trunk."""
-    low, high = samples.min(axis=0), samples.max(axis=0)
-    middle = 0.5 * (low[0] + high[0])
-    upper = samples[samples[:, 2] > low[2] + 0.25 * (high[2] - low[2])]
-    reach = max(float(upper[:, 0].max()) - middle, 1e-9)
-    near = upper[np.abs(upper[:, 0] - middle - 0.5 * reach) < 0.12 * reach]
-    outer = upper[upper[:, 0] > middle + 0.6 * reach]
-    basis = near if len(near) else outer
-    # Arms hang from the shoulder: the joint is near the top of where the arm begins, not in its middle.
-    joint = np.array([middle + 0.42 * reach, np.median(basis[:, 1]), np.quantile(basis[:, 2], 0.7)])
-    return Limb(joint, np.array([1.0, 0.0, 0.0]), (0.0, 0.3 * reach))
+def find_arm(graph: SurfaceGraph) -> Limb:
+    """The limb that ends outermost at the left (+X), above the knees."""
+    samples = graph.samples
+    low, high = samples[:, 2].min(), samples[:, 2].max()
+    reach = np.where(samples[:, 2] > low + 0.25 * (high - low), samples[:, 0], -np.inf)
+    return graph.limb(int(np.argmax(reach)))
 
 
 def find_wings(samples: Array) -> Wings:
@@ -230,12 +211,6 @@ def find_wings(samples: Array) -> Wings:
     return Wings(middle, 0.15 * reach, reach, height)
 
 
-def find_tail(samples: Array) -> Limb:
-    """The last quarter towards the back (+Y)."""
-    low, high = float(samples[:, 1].min()), float(samples[:, 1].max())
-    length = max(high - low, 1e-9)
-    start = low + 0.7 * length
-    near = samples[np.abs(samples[:, 1] - start) < 0.06 * length]
-    through = near.mean(axis=0) if len(near) else samples.mean(axis=0)
-    joint = np.array([through[0], start, through[2]])
-    return Limb(joint, np.array([0.0, 1.0, 0.0]), (0.0, 0.2 * length))
+def find_tail(graph: SurfaceGraph) -> Limb:
+    """The limb that ends rearmost (+Y)."""
+    return graph.limb(int(np.argmax(graph.samples[:, 1])))

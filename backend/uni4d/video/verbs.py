@@ -266,7 +266,7 @@ _ROWS = (
         "wave arm, wave hand, wave goodbye, greet, hail, salute, beckon, wave hello, raise arm, "
         "gesture, swing arm",
         2.0,
-        _degrees(55),
+        _degrees(70),
         "radians",
         Y,
     ),

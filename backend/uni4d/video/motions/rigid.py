@@ -89,7 +89,14 @@ def fall(points: Array, rest: Array, body: Body, track: Track, phase: float) -> 
     angle = track.amplitude * turn
     ground = float(body.samples[:, 2].min())
     fallen, cloud = (turned(p, edge, track.axis, angle) for p in (points, body.samples))
-    return grounded(fallen, cloud, ground)
+    # The base slips under the falling weight, so the middle goes less far to the side.
+    shift = turned(body.centre[None], edge, track.axis, angle)[0] - body.centre
+    return grounded(fallen, cloud, ground) - _SLIP * (shift @ along) * along
+
+
+_SLIP = 0.75
+"""How much of its sideways way a falling body's middle takes back by slipping; 1 is a floor without
+friction."""
 
 
 def _near_ground(body: Body) -> NDArray[np.bool_]:
@@ -108,9 +115,7 @@ def fly(points: Array, rest: Array, body: Body, track: Track, phase: float) -> A
 def circle(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
     """Along a level circle, the front along the tangent, banked towards its middle.
 
-    In a steady turn lift and weight balance for tan(bank) = v² / (g r), the same all along. The circle's
-    middle is half a radius beside the place of rest, so that frame 0 is near rest and the whole circle near
-    the camera's middle.
+    In a steady turn the bank is constant: tan(bank) = v² / (g r).
     """
     sign = 1.0 if track.axis[2] >= 0 else -1.0  # + counter-clockwise from above: a turn to the left
     bank = math.radians(28.0)
@@ -124,6 +129,11 @@ def orbit(points: Array, rest: Array, body: Body, track: Track, phase: float) ->
     return _around(points, body, track, phase, heading=True)
 
 
+_OFF_MIDDLE = 0.3
+"""How far the circle's middle lies beside the place of rest, in radii of the circle. At 1 frame 0 would be at
+rest, but the circle off-centre and small; at 0 it would be largest, and frame 0 a radius away."""
+
+
 def _around(points: Array, body: Body, track: Track, phase: float, *, heading: bool) -> Array:
     sign = 1.0 if track.axis[2] >= 0 else -1.0
     radius = track.amplitude * body.radius
@@ -131,7 +141,7 @@ def _around(points: Array, body: Body, track: Track, phase: float, *, heading: b
     beside = np.array([sign, 0.0, 0.0])  # from the start towards the circle's middle (front −Y, left +X)
     spoke = rotate(-radius * beside[None], UP, angle)[0]
     facing = turned(points, body.centre, UP, angle) if heading else points
-    return facing + spoke + 0.5 * radius * beside
+    return facing + spoke + _OFF_MIDDLE * radius * beside
 
 
 def hover(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:

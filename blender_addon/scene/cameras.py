@@ -63,17 +63,15 @@ def place_sequence(
     quaternions = np.array([matrix.to_quaternion() for matrix in matrices])
     lenses = np.array([_lens(camera) for camera in cameras])
 
-    curves = compat.new_fcurves(item, f"{name} poses")
-    for axis in range(3):
-        compat.set_keyframes(curves.new("location", index=axis), frames, locations[:, axis], "CONSTANT")
-    for axis in range(4):
-        compat.set_keyframes(
-            curves.new("rotation_quaternion", index=axis), frames, quaternions[:, axis], "CONSTANT"
-        )
+    new_curve = compat.new_fcurves(item, f"{name} poses")
+    for axis, values in enumerate(locations.T):
+        compat.set_keyframes(new_curve("location", axis), frames, values, "CONSTANT")
+    for axis, values in enumerate(quaternions.T):
+        compat.set_keyframes(new_curve("rotation_quaternion", axis), frames, values, "CONSTANT")
     if np.ptp(lenses, axis=0).max() > 0:  # a rig has one lens; other sets of cameras need not
-        curves = compat.new_fcurves(item.data, f"{name} lenses")
+        new_curve = compat.new_fcurves(item.data, f"{name} lenses")
         for path, values in zip(("lens", "shift_x", "shift_y"), lenses.T, strict=True):
-            compat.set_keyframes(curves.new(path), frames, values, "CONSTANT")
+            compat.set_keyframes(new_curve(path), frames, values, "CONSTANT")
     return item
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import bpy
@@ -17,9 +17,9 @@ __all__ = [
     "eevee_engine",
     "gltf_importer_fixes",
     "new_fcurves",
-    "new_output",
-    "set_alpha_hashed",
+    "new_socket",
     "set_keyframes",
+    "set_splat_rendering",
     "supported_options",
 ]
 
@@ -61,20 +61,25 @@ def supported_options(operator: Any, **options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in known}
 
 
-def new_fcurves(owner: Any, name: str) -> Any:
-    """An empty collection of f-curves in a new action, assigned to ``owner`` (an object, camera data, …).
+def new_fcurves(owner: Any, name: str) -> Callable[..., Any]:
+    """A new action for ``owner`` (an object, camera data); returns ``(path, index, group) -> f-curve``.
 
-    Before 4.4 an action holds its curves itself; from 5.0 on they lie in a slot's channel bag.
+    Up to 4.3 an action holds its curves itself; from 4.4 on they lie in the channel bag of a slot.
     """
     action: Any = bpy.data.actions.new(name)
     animation = owner.animation_data_create()
     animation.action = action
-    if not hasattr(action, "slots"):
-        return action.fcurves
-    slot = action.slots.new(id_type=owner.id_type, name=name)
-    animation.action_slot = slot
-    strip = action.layers.new("Layer").strips.new(type="KEYFRAME")
-    return strip.channelbag(slot, ensure=True).fcurves
+    curves, group_argument = action, "action_group"
+    if hasattr(action, "slots"):
+        slot = action.slots.new(id_type=owner.id_type, name=name)
+        animation.action_slot = slot
+        strip = action.layers.new("Layer").strips.new(type="KEYFRAME")
+        curves, group_argument = strip.channelbag(slot, ensure=True), "group_name"
+
+    def new(path: str, index: int = 0, group: str = "") -> Any:
+        return curves.fcurves.new(path, index=index, **{group_argument: group})
+
+    return new
 
 
 _INTERPOLATIONS = {"CONSTANT": 0, "LINEAR": 1, "BEZIER": 2}
@@ -89,16 +94,22 @@ def set_keyframes(curve: Any, frames: Any, values: Any, interpolation: str) -> N
     curve.update()
 
 
-def new_output(group: Any, kind: str, name: str) -> None:
-    """Add an output socket to a node group (4.0 moved them to ``group.interface``)."""
+def new_socket(group: Any, direction: str, kind: str, name: str) -> None:
+    """Add an ``INPUT`` or ``OUTPUT`` socket to a node group (4.0 moved them to ``group.interface``)."""
     if hasattr(group, "interface"):
-        group.interface.new_socket(name, in_out="OUTPUT", socket_type=kind)
+        group.interface.new_socket(name, in_out=direction, socket_type=kind)
+    elif direction == "INPUT":
+        group.inputs.new(kind, name)
     else:
         group.outputs.new(kind, name)
 
 
-def set_alpha_hashed(material: Any) -> None:
-    """Let EEVEE treat the material's alpha stochastically: right in any order, and without shadows."""
+def set_splat_rendering(material: Any) -> None:
+    """Alpha that is right in any order of drawing, no shadows, and no lamp made of each splat."""
+    if hasattr(material.cycles, "emission_sampling"):  # 3.5 and later
+        material.cycles.emission_sampling = "NONE"
+    else:
+        material.cycles.sample_as_light = False
     if hasattr(material, "surface_render_method"):  # 4.2 and later
         material.surface_render_method = "DITHERED"
         material.use_transparent_shadow = False

@@ -123,7 +123,8 @@ class Studio:
         path = Path(self._folder.name) / "view.png"
         path.unlink(missing_ok=True)
         render.filepath = str(path)
-        bpy.ops.render.render(write_still=True, scene=self._scene.name)
+        with bpy.context.temp_override(scene=self._scene):  # its argument `scene` would keep our frame
+            bpy.ops.render.render(write_still=True)
         if not path.is_file():  # Blender reports success even when it wrote nothing
             raise Uni4DError(
                 "render-failed",

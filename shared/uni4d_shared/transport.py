@@ -70,19 +70,23 @@ def is_loopback(endpoint: str) -> bool:
 
 def server_socket(context: zmq.Context[Any], keys: Path | None = None) -> zmq.Socket[Any]:
     """An unbound ROUTER; with ``keys`` it demands CURVE (the authenticator decides which keys may enter)."""
+    pair = load_keys(keys / "server.key_secret") if keys is not None else None
     socket = _configured(context.socket(zmq.ROUTER))
-    if keys is not None:
-        socket.curve_publickey, socket.curve_secretkey = load_keys(keys / "server.key_secret")
+    if pair is not None:
+        socket.curve_publickey, socket.curve_secretkey = pair
         socket.curve_server = True
     return socket
 
 
 def client_socket(context: zmq.Context[Any], keys: Path | None = None) -> zmq.Socket[Any]:
     """An unconnected DEALER; with ``keys`` (a client's key folder) it speaks CURVE to that server."""
+    if keys is None:
+        return _configured(context.socket(zmq.DEALER))
+    pair = load_keys(keys / "client.key_secret")
+    server, _ = load_keys(keys / "server.key", secret=False)
     socket = _configured(context.socket(zmq.DEALER))
-    if keys is not None:
-        socket.curve_publickey, socket.curve_secretkey = load_keys(keys / "client.key_secret")
-        socket.curve_serverkey, _ = load_keys(keys / "server.key", secret=False)
+    socket.curve_publickey, socket.curve_secretkey = pair
+    socket.curve_serverkey = server
     return socket
 
 

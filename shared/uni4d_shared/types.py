@@ -12,6 +12,7 @@ vertex.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,10 @@ class Camera:
     height: int = 256
 
 
+def _cameras(cameras: Iterable[Camera]) -> tuple[Camera, ...]:
+    return tuple(cameras)
+
+
 @frozen(field_transformer=_cast_arrays)
 class ViewSet:
     """Photographs of one object at rest, with their exact cameras."""
@@ -137,7 +142,7 @@ class ViewSet:
     """``[V, H, W, 4]`` sRGB, straight alpha; the alpha channel is the mask."""
     depth: Array = field(validator=ArrayOf(np.float32, None, None, None))
     """``[V, H, W]`` metres along the camera's z; ``inf`` where there is no surface."""
-    cameras: tuple[Camera, ...] = field(converter=tuple)
+    cameras: tuple[Camera, ...] = field(converter=_cameras)
 
     @cameras.validator
     def _one_camera_per_image(self, attribute: Any, value: tuple[Camera, ...]) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import tomllib
 
 from uni4d_setup import debian
-from uni4d_setup.console import Step, note
+from uni4d_setup.console import Step
 from uni4d_setup.errors import SetupError
 from uni4d_setup.interpreters import make_venv
 from uni4d_setup.layout import BACKEND, ROOT, SHARED, VENV, VENV_BPY, venv_program
@@ -55,6 +55,7 @@ _SETUPTOOLS = "setuptools>=77"  # the first that need no `wheel` beside them and
 
 _BACKEND_GIGABYTES = 4.0
 _BPY_GIGABYTES = 1.5
+_CUDA_GIGABYTES = 9.0  # while its wheels are unpacked; 5.6 of them stay
 
 
 def _require_space(gigabytes: float, purpose: str) -> None:
@@ -109,21 +110,23 @@ def has_cuda() -> bool:
 
 
 def _install_torch(python: Path) -> None:
-    """PyTorch, its CPU build where there is no CUDA device: a CUDA build is five times larger."""
+    """PyTorch, its CPU build where there is no CUDA device: the other is six times larger on disk."""
     plain = f"torch=={TORCH_VERSION}"
     cuda = has_cuda()
-    with Step(f"PyTorch {TORCH_VERSION} ({'CUDA' if cuda else 'CPU'})") as step:
+    with Step(f"PyTorch {TORCH_VERSION}") as step:
         if not cuda and sys.platform != "darwin":
             # The configured indexes first: they may carry the CPU build, and may be all one can reach.
-            for index in ([], ["--extra-index-url", _CPU_WHEELS]):
-                if step.attempt(_pip(python, [f"{plain}+cpu", *index])) == 0:
+            # The second attempt gives up soon, so that a machine which cannot reach it does not wait.
+            public_index = ["--extra-index-url", _CPU_WHEELS, "--retries", "1", "--timeout", "15"]
+            for options in ([], public_index):
+                if step.attempt(_pip(python, [f"{plain}+cpu", *options])) == 0:
+                    step.detail("CPU build")
                     return
-                if "No matching distribution" not in step.log_end() and not index:
-                    break  # the disk is full, the wheel is damaged: another index would not help
-            if platform.machine() in ("x86_64", "AMD64"):
-                note(
-                    "no CPU build of PyTorch could be had: installing the standard build, which carries CUDA"
-                )
+                if "No space left" in step.log_end():
+                    raise SetupError(f"The disk filled up while PyTorch was installed.\n{step.log_end(3)}")
+        if not cuda and sys.platform == "linux" and platform.machine() == "x86_64":
+            _require_space(_CUDA_GIGABYTES, "PyTorch's standard build")
+            step.detail("standard build with CUDA, for want of a CPU build")
         pip_install(step, python, [plain])
 
 

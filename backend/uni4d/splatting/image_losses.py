@@ -37,7 +37,7 @@ def dissimilarity(
     stacked = functional.conv2d(
         stacked, kernel.view(1, 1, 1, -1).expand(count, 1, 1, -1), padding=(0, half), groups=count
     )
-    mean_a, mean_b, aa, bb, ab = stacked.split(channels, dim=1)
+    mean_a, mean_b, aa, bb, ab = torch.split(stacked, channels, dim=1)
     product, squares = mean_a * mean_b, mean_a * mean_a + mean_b * mean_b
     covariance, variances = ab - product, aa + bb - squares
     ssim = ((2 * product + _SSIM_C1) * (2 * covariance + _SSIM_C2)) / (
@@ -54,7 +54,7 @@ def _gaussian(window: int, sigma: float) -> Tensor:
 
 
 def psnr(image: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
-    """Peak signal-to-noise ratio in dB of values in [0, 1], over the pixels ``[..., H, W]`` where ``mask`` is true.
+    """Peak signal-to-noise ratio in dB of values in [0, 1], over the pixels ``[..., H, W]`` of ``mask``.
 
     Values outside [0, 1] count as clipped; identical images give ``inf``, an empty mask ``nan``.
     """

@@ -48,8 +48,8 @@ def refine_on_views(
 ) -> BoundSplats:
     """``bound`` with colours, opacities, sizes and (slightly) places fitted to ``views``.
 
-    Each step compares one view, over a random background so that alpha is learnt too, by L1, SSIM and the mask.
-    Splats that no view shows keep what they have. Deterministic for a seed.
+    Each step compares one view, over a random background so that alpha is learnt too, by L1, SSIM and the
+    mask. Splats that no view shows keep what they have. Deterministic for a seed.
     """
     if len(views.images) == 0:
         raise ValueError("refine_on_views: there are no views")

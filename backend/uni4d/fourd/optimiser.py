@@ -1,0 +1,46 @@
+"""Adam for a stack of frames of which each step touches a few.
+
+An ordinary Adam would push every frame with stale momentum in every step; here each frame has its own moments
+and its own step count, and moves only when it is in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["FrameAdam"]
+
+_BETA1, _BETA2, _EPSILON = 0.9, 0.99, 1e-12
+
+
+class FrameAdam:
+    """Kingma & Ba 2015, per frame; the tensors have a leading dimension of frames."""
+
+    def __init__(self, tensors: Sequence[Tensor], rates: Sequence[float]) -> None:
+        self._tensors, self._rates = tuple(tensors), tuple(rates)
+        self._first = [torch.zeros_like(t, requires_grad=False) for t in tensors]
+        self._second = [torch.zeros_like(t, requires_grad=False) for t in tensors]
+        self._steps = torch.zeros(len(tensors[0]))
+
+    @torch.no_grad()
+    def step(self, frames: Tensor, loss: Tensor, factor: float = 1.0) -> None:
+        """Differentiate ``loss`` and move ``frames`` ``[B]`` (each once) at ``factor`` times the rates."""
+        with torch.enable_grad():
+            gradients = torch.autograd.grad(loss, self._tensors, allow_unused=True)
+        self._steps[frames] += 1
+        steps = self._steps[frames]
+        for tensor, gradient, first, second, rate in zip(
+            self._tensors, gradients, self._first, self._second, self._rates, strict=True
+        ):
+            if gradient is None:
+                continue
+            own = gradient[frames]
+            shape = (-1, *([1] * (own.ndim - 1)))
+            first[frames] = _BETA1 * first[frames] + (1 - _BETA1) * own
+            second[frames] = _BETA2 * second[frames] + (1 - _BETA2) * own.square()
+            mean = first[frames] / (1 - _BETA1**steps).view(shape)
+            spread = (second[frames] / (1 - _BETA2**steps).view(shape)).sqrt()
+            tensor[frames] -= factor * rate * mean / (spread + _EPSILON)

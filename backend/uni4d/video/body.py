@@ -79,9 +79,14 @@ class Body:
         return parts.find_legs(self.samples)
 
     @cached_property
-    def arm(self) -> Limb:
-        """What it waves with: the arm at its left, else the outermost end at that side."""
+    def arm(self) -> Limb | None:
+        """The arm at its left."""
         return parts.find_arm(self.graph)
+
+    @cached_property
+    def paw(self) -> Limb | None:
+        """The front left leg, when it stands on four."""
+        return parts.find_paw(self.graph, self.legs)
 
     @cached_property
     def wings(self) -> parts.Wings:

@@ -41,7 +41,7 @@ def fit_to_frame(program: MotionProgram, body: Body, camera: Camera, frames: int
             high = middle
     smaller = _scaled(program, low)
     if smaller == program:
-        return program
+        return program.with_note("The turning object reaches beyond the frame.")
     return smaller.with_note(f"Displacements scaled to {low:.0%} to stay inside the frame.")
 
 

@@ -32,6 +32,8 @@ class Limb:
 
     joint: Array
     """``[3]`` middle of the ring where it meets the trunk."""
+    slenderness: float
+    """Its length in widths; an arm has several, a corner of a box hardly one."""
     tip: Array
     """``[3]``"""
     _tree: cKDTree = field(repr=False)
@@ -78,7 +80,9 @@ class SurfaceGraph:
         weights = 1.0 - ramp(
             np.where(np.isfinite(along), along, 10.0 * diagonal), 0.7 * length, 1.15 * length
         )
-        return Limb(joint, self.samples[tip], self.tree, weights)
+        reached = widths[lengths <= length]
+        slenderness = length / max(float(np.median(reached)), 1e-9)
+        return Limb(joint, slenderness, self.samples[tip], self.tree, weights)
 
 
 def _width(ring: Array) -> float:

@@ -16,7 +16,17 @@ from scipy.spatial import cKDTree
 from uni4d.video.limbs import Limb, SurfaceGraph
 from uni4d.video.timing import ramp
 
-__all__ = ["Head", "Legs", "Wings", "find_arm", "find_head", "find_legs", "find_tail", "find_wings"]
+__all__ = [
+    "Head",
+    "Legs",
+    "Wings",
+    "find_arm",
+    "find_head",
+    "find_legs",
+    "find_paw",
+    "find_tail",
+    "find_wings",
+]
 
 Array = NDArray[np.float64]
 
@@ -194,12 +204,26 @@ def _hip(samples: Array, foot: Array, ground: float, height: float, middle: floa
     return ground + float(np.clip(level + 0.1, 0.2, 0.65)) * height
 
 
-def find_arm(graph: SurfaceGraph) -> Limb:
-    """The limb that ends outermost at the left (+X), above the knees."""
+def find_arm(graph: SurfaceGraph) -> Limb | None:
+    """The limb that ends outermost at the left (+X), above the knees; ``None`` when nothing slender does."""
     samples = graph.samples
     low, high = samples[:, 2].min(), samples[:, 2].max()
     reach = np.where(samples[:, 2] > low + 0.25 * (high - low), samples[:, 0], -np.inf)
-    return graph.limb(int(np.argmax(reach)))
+    limb = graph.limb(int(np.argmax(reach)))
+    return limb if limb.slenderness > _SLENDER else None
+
+
+_SLENDER = 3.0
+
+
+def find_paw(graph: SurfaceGraph, legs: Legs | None) -> Limb | None:
+    """The front left leg of an animal on four."""
+    if legs is None or len(legs.feet) < 4:
+        return None
+    foot = legs.feet[np.argmax(legs.feet @ np.array([1.0, -1.0]))]
+    target = np.array([*foot, legs.ground])
+    limb = graph.limb(int(graph.tree.query(target)[1]))
+    return limb if limb.slenderness > _SLENDER else None
 
 
 def find_wings(samples: Array) -> Wings:

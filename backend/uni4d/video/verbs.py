@@ -115,7 +115,9 @@ _ROWS = (
     Verb(
         "drop", "path", "fall down, plunge, plummet, fall from sky, sink", 2.0, 0.5, "radii", Z, cyclic=False
     ),
-    Verb("slide", "path", "slip, skate, shift, skid, move, glide along, sidestep", 2.0, 0.35, "radii", X),
+    Verb(
+        "slide", "path", "drift, slip, skate, shift, skid, move, glide along, sidestep", 2.0, 0.35, "radii", X
+    ),
     Verb(
         "drive",
         "path",

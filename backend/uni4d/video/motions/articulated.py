@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uni4d.video.body import Body
-from uni4d.video.motions.fields import bend_rod, rotate, turn_soft, turned
+from uni4d.video.motions.fields import bend_rod, turn_soft, turned
 from uni4d.video.parts import Legs
 from uni4d.video.program import Track
 from uni4d.video.timing import ease, hump, ramp, wave
@@ -48,7 +48,7 @@ def _step(
         hip = np.array([legs.feet[leg, 0], legs.feet[leg, 1], legs.hips[leg]])
         weight = weights[:, leg]
         swung = turned(points, hip, X, angle * weight) - points
-        lift = 0.3 * (legs.hips[leg] - legs.ground) * max(math.cos(2.0 * math.pi * cycle), 0.0) ** 2
+        lift = 0.25 * (legs.hips[leg] - legs.ground) * max(math.cos(2.0 * math.pi * cycle), 0.0) ** 2
         # The knee bends: a lifted foot draws nearer to its hip, the more the farther it is from it.
         moved += swung + (lift * weight)[:, None] * UP
     rise = (0.035 + flight) * body.size[2] * hump(2.0 * phase)
@@ -72,7 +72,7 @@ def nod(points: Array, rest: Array, body: Body, track: Track, phase: float) -> A
     """The head bends forward about the lateral axis over a curved neck, and comes up again."""
     head = body.head
     return bend_rod(
-        points, rest, head.origin, head.direction, track.axis, track.amplitude * hump(phase), head.neck
+        points, rest, body, head.origin, head.direction, track.axis, track.amplitude * hump(phase), head.neck
     )
 
 
@@ -84,27 +84,28 @@ def look(points: Array, rest: Array, body: Body, track: Track, phase: float) -> 
 
 
 def wave_arm(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
-    """The arm goes up, waves three times, and comes down."""
-    arm = body.arm
+    """The arm goes up, waves three times, and comes down. Without an arm a front paw does; without either
+    the whole body waves like a reed."""
     place = phase % 1.0
     raised = ease(place / 0.25) * ease((1.0 - place) / 0.25)
     angle = raised * (track.amplitude + 0.4 * wave(3.0 * place))
-    return turn_soft(points, arm.joint, FRONT, angle, arm.weight(rest))
+    if body.arm is not None:
+        return turn_soft(points, body.arm.joint, FRONT, angle, body.arm.weight(rest))
+    if body.paw is not None:
+        return turn_soft(points, body.paw.joint, X, -angle, body.paw.weight(rest))
+    reed = 0.5 * raised * (0.5 + wave(3.0 * place)) * track.amplitude
+    return bend_rod(points, rest, body, body.base, UP, Y, reed, (0.0, body.size[2]))
 
 
 def flap(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
-    """Both wings beat about their roots, tips a little later; the body sinks as the wings rise."""
+    """Both wings bend up and down from their roots; the body sinks a little as they rise."""
     wings = body.wings
-    weight = wings.weight(rest)
-    outside = rest[:, 0] - wings.middle
-    # The second term takes back what the lag gives at whole cycles, so that frame 0 is at rest.
-    lagged = np.sin(2.0 * math.pi * (phase - 0.08 * weight))
-    lagged += np.sin(0.16 * math.pi * weight) * (1.0 - hump(phase))
-    angle = track.amplitude * lagged * weight * np.sign(outside)
+    angle = track.amplitude * wave(phase)
     root = np.array([wings.middle, float(body.centre[1]), wings.height])
-    pivots = np.tile(root, (len(points), 1))
-    pivots[:, 0] += np.sign(outside) * np.minimum(np.abs(outside), wings.root)
-    flapped = pivots + rotate(points - pivots, FRONT, angle)
+    flapped = points
+    for side in (X, -X):
+        span = (wings.root, 0.5 * (wings.root + wings.tip))
+        flapped = bend_rod(flapped, rest, body, root, side, np.cross(side, UP), angle, span)
     return flapped - 0.05 * body.radius * wave(phase) * UP
 
 
@@ -127,10 +128,12 @@ def close(points: Array, rest: Array, body: Body, track: Track, phase: float) ->
 
 
 def _lid(points: Array, rest: Array, body: Body, track: Track, opening: float) -> Array:
-    seam = float(body.low[2] + 0.62 * body.size[2])
-    hinge = np.array([body.centre[0], body.high[1], seam])
-    weight = ramp(rest[:, 2], seam - 0.1 * body.size[2], seam + 0.1 * body.size[2])
-    return turn_soft(points, hinge, track.axis, -track.amplitude * opening, weight)
+    low, high = body.low[2] + 0.45 * body.size[2], body.low[2] + 0.85 * body.size[2]
+    hinge = np.array([body.centre[0], body.high[1], 0.5 * (low + high)])
+    # The skin about the seam stretches like a bellows: by no more than its own height at the front.
+    widest = math.asin(min(0.9 * (high - low) / body.size[1], 1.0))
+    angle = min(track.amplitude, widest) * opening
+    return turn_soft(points, hinge, track.axis, -angle, ramp(rest[:, 2], low, high))
 
 
 ARTICULATED = {

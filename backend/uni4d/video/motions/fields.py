@@ -61,33 +61,53 @@ def squash(points: Array, body: Body, stretch: float) -> Array:
 def bend_rod(
     points: Array,
     rest: Array,
+    body: Body,
     origin: ArrayLike,
     direction: ArrayLike,
     axis: ArrayLike,
     angle: float,
     span: tuple[float, float],
 ) -> Array:
-    """Bends a rod that runs from ``origin`` along ``direction``: its cross-sections turn about ``axis`` ⟂
+    """Bends a rod that runs from ``origin`` along ``direction``; its cross-sections turn about ``axis`` ⟂
     direction.
 
     The turn grows from 0 to ``angle`` between the distances ``span`` (metres along the rod) and stays
     there; the middle line is the integral of the turned direction, so lengths along it are kept and the far
-    end moves rigidly.
+    end moves rigidly. A thick body bends less: neighbouring cross-sections must not cross within it.
     """
-    d, a = np.asarray(direction, dtype=np.float64), np.asarray(axis, dtype=np.float64)
     start = np.asarray(origin, dtype=np.float64)
-    along = (rest - start) @ d
-    stations = np.linspace(min(span[0], 0.0), max(span[1], float(along.max())) + 1e-9, _STATIONS)
-    turns = angle * ramp(stations, *span)
+    d, a = np.asarray(direction, dtype=np.float64), np.asarray(axis, dtype=np.float64)
     forward = np.cross(a, d)
+    angle = _without_folding(body.samples - start, d, forward, angle, span)
+    along = (rest - start) @ d
+    far = max(span[1], float(along.max()))
+    stations = np.linspace(span[0], far + 1e-9, _STATIONS)  # before the first one nothing turns
+    turns = angle * ramp(stations, *span)
     tangents = d * np.cos(turns)[:, None] + forward * np.sin(turns)[:, None]
     steps = 0.5 * (tangents[1:] + tangents[:-1]) * np.diff(stations)[:, None]
-    line = np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)]) + d * stations[0]
+    line = np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)]) + d * span[0]
     placed = np.stack([np.interp(along, stations, line[:, i]) for i in range(3)], axis=1)
-    below = along < stations[0]  # before the first station nothing turns
-    placed[below] = along[below, None] * d
-    local = angle * ramp(along, *span)
-    return start + placed + rotate(points - start - along[:, None] * d, a, local)
+    placed = np.where((along < span[0])[:, None], along[:, None] * d, placed)
+    return start + placed + rotate(points - start - along[:, None] * d, a, angle * ramp(along, *span))
+
+
+_FOLDING = 0.7
+"""Share of the way to where cross-sections would cross, at most."""
+
+
+def _without_folding(
+    offsets: Array, direction: Array, forward: Array, angle: float, span: tuple[float, float]
+) -> float:
+    """``angle``, limited so that its steepest change along the rod times the body's thickness stays below
+    1."""
+    along = offsets @ direction
+    bent = offsets[(along > span[0]) & (along < span[1])]
+    if not len(bent):
+        return angle
+    thickness = float(np.quantile(np.abs(bent @ forward), 0.95))
+    steepest = 1.5 / (span[1] - span[0])  # the smoothstep's largest slope
+    limit = _FOLDING / max(thickness * steepest, 1e-9)
+    return float(np.clip(angle, -limit, limit))
 
 
 def grounded(points: Array, samples: Array, ground: float) -> Array:

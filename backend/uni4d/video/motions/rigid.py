@@ -28,11 +28,12 @@ def spin(points: Array, rest: Array, body: Body, track: Track, phase: float) -> 
 def roll(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
     """Full turns about a level axis while the lowest point stays on the ground (the camera rolls along)."""
     angle = track.amplitude * phase
-    return grounded(
-        turned(points, body.centre, track.axis, angle),
-        turned(body.samples, body.centre, track.axis, angle),
-        float(body.samples[:, 2].min()),
-    )
+    rolled, cloud = (turned(p, body.centre, track.axis, angle) for p in (points, body.samples))
+    across = np.cross(np.asarray(track.axis), UP)
+    # A plate on its edge would rise out of the frame: what is not round rolls partly in the air.
+    roundness = min(1.0, float(body.size[2] / (np.abs(across) @ body.size)))
+    lift = float(body.samples[:, 2].min() - cloud[:, 2].min())
+    return rolled + roundness * lift * UP
 
 
 def tumble(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
@@ -80,13 +81,15 @@ def fall(points: Array, rest: Array, body: Body, track: Track, phase: float) -> 
     """Topples over the edge of its base: slow at first, faster and faster, a small rebound on the ground."""
     along = np.cross(np.asarray(track.axis), UP)
     edge = body.base + along * float((body.samples[_near_ground(body)] @ along).max() - body.base @ along)
-    # An inverted pendulum falls as sinh²; it lands at 60 % of the clip and bounces once.
-    landed = 0.6
+    # An inverted pendulum falls as sinh²; it lands at two thirds of the clip and bounces once.
+    landed = 0.68
     if phase < landed:
-        turn = (math.sinh(2.2 * phase / landed) / math.sinh(2.2)) ** 2
+        turn = (math.sinh(1.6 * phase / landed) / math.sinh(1.6)) ** 2
     else:
         turn = 1.0 - 0.1 * bump(phase, landed, landed + 0.25)
-    angle = track.amplitude * turn
+    # What is wider than tall does not topple; it tips up on its edge as far as it is tall.
+    lowness = min(1.0, float(body.size[2] / (np.abs(along) @ body.size)))
+    angle = track.amplitude * turn * lowness
     ground = float(body.samples[:, 2].min())
     fallen, cloud = (turned(p, edge, track.axis, angle) for p in (points, body.samples))
     # The base slips under the falling weight, so the middle goes less far to the side.

@@ -22,7 +22,7 @@ X, Y, UP = np.eye(3)
 def _spine(points: Array, rest: Array, body: Body, axis: Array, angle: float) -> Array:
     """The whole body bent like a rod that stands on the ground; ``angle`` is the top's turn about
     ``axis``."""
-    return bend_rod(points, rest, body.base, UP, axis, angle, (0.0, body.size[2]))
+    return bend_rod(points, rest, body, body.base, UP, axis, angle, (0.0, body.size[2]))
 
 
 def _torsion(points: Array, rest: Array, body: Body, angle: float) -> Array:
@@ -76,7 +76,7 @@ def bend(points: Array, rest: Array, body: Body, track: Track, phase: float) -> 
     """Bows from the waist and straightens up."""
     height = float(body.size[2])
     angle = track.amplitude * hump(phase)
-    return bend_rod(points, rest, body.base, UP, track.axis, angle, (0.2 * height, 0.75 * height))
+    return bend_rod(points, rest, body, body.base, UP, track.axis, angle, (0.2 * height, 0.75 * height))
 
 
 def twist(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:

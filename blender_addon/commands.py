@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from pathlib import Path
 
 import bpy
-import numpy as np
 
-from uni4d_shared.cameras import bounding_sphere, orbit_rig
 from uni4d_shared.errors import Uni4DError
-from uni4d_shared.types import Camera
+from uni4d_shared.transport import CONTROL_ENDPOINT, WORK_ENDPOINT
 
+from . import batch
+from .generation import Settings, rig
 from .scene import compat, meshes, rendering
 from .view_files import write_views
 
@@ -62,6 +61,15 @@ def _parser() -> argparse.ArgumentParser:
     render = commands.add_parser("render", parents=[common], help="photograph a GLB from all sides")
     render.add_argument("--glb", type=Path, required=True)
     render.set_defaults(run=_render)
+    generate = commands.add_parser("generate", parents=[common], help="the whole chain for one prompt")
+    generate.add_argument("--prompt", required=True)
+    generate.add_argument("--endpoint", default=WORK_ENDPOINT, help="the backend's work socket")
+    generate.add_argument("--control", default=CONTROL_ENDPOINT, help="the backend's control socket")
+    generate.add_argument("--keys", type=Path, help="folder of CURVE keys, for a backend elsewhere")
+    generate.add_argument("--uid", default="", help="take this hit instead of the best one")
+    generate.add_argument("--top", type=int, default=5, help="hits to ask for")
+    generate.add_argument("--seed", type=int, default=0)
+    generate.set_defaults(run=_generate)
     return parser
 
 
@@ -71,7 +79,7 @@ def _render(options: argparse.Namespace) -> None:
     objects = meshes.import_glb(options.glb)
     views = rendering.render_views(
         objects,
-        rig(objects, options),
+        rig(meshes.rest_vertices(objects), _settings(options)),
         engine=options.engine,
         samples=options.samples,
         progress=lambda fraction, message: report("render", fraction, message),
@@ -79,16 +87,31 @@ def _render(options: argparse.Namespace) -> None:
     write_views(options.out, views)
 
 
-def rig(objects: list[bpy.types.Object], options: argparse.Namespace) -> tuple[Camera, ...]:
-    """The cameras about ``objects`` that the options ask for."""
-    centre, radius = bounding_sphere(np.concatenate([meshes.world_vertices(item) for item in objects]))
-    return orbit_rig(
-        centre,
-        radius,
-        azimuths=options.azimuths,
-        elevations=[math.radians(angle) for angle in options.elevations],
+def _generate(options: argparse.Namespace) -> None:
+    clear_scene()
+    batch.generate(
+        options.prompt,
+        options.out,
+        options.endpoint,
+        options.control,
+        _settings(options),
+        report,
+        keys=options.keys,
+    )
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return Settings(
+        top=getattr(options, "top", 5),
+        uid=getattr(options, "uid", ""),
         size=options.size,
+        azimuths=options.azimuths,
+        elevations=tuple(options.elevations),
         margin=options.margin,
+        engine=options.engine,
+        samples=options.samples,
+        seed=getattr(options, "seed", 0),
+        own_scene=True,
     )
 
 

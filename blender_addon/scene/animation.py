@@ -24,7 +24,7 @@ from uni4d_shared.errors import Uni4DError
 from uni4d_shared.types import Gaussians4D, NodeMotion
 
 from . import compat
-from .meshes import world_vertices
+from .meshes import rest_vertices
 from .timeline import NATIVE, Timeline
 
 __all__ = ["place_motion"]
@@ -43,11 +43,11 @@ def place_motion(
 ) -> bpy.types.Object:
     """Let ``objects``, the imported mesh at rest, move as ``result`` says; the armature.
 
-    The objects stand with identity transforms where they were photographed; they become children of
-    the armature, which can then be moved about as a whole. An earlier motion of theirs is replaced.
+    The objects become children of the armature, with identity transforms; the armature can then be moved
+    about as a whole. An earlier motion of theirs is replaced.
     """
     collection = collection or bpy.context.scene.collection
-    matches = _match([world_vertices(item) for item in objects], result.mesh.vertices)
+    matches = _match([rest_vertices([item]) for item in objects], result.mesh.vertices)
     for item in objects:
         _forget_motion(item)
     armature = _armature(result.motion, name, _bone_length(result), collection)

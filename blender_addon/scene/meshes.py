@@ -17,7 +17,7 @@ from uni4d_shared.errors import Uni4DError
 
 from . import compat
 
-__all__ = ["import_glb", "world_triangles", "world_vertices"]
+__all__ = ["import_glb", "rest_vertices", "world_triangles", "world_vertices"]
 
 
 def import_glb(
@@ -64,6 +64,12 @@ def import_glb(
                 home.objects.unlink(item)
             collection.objects.link(item)
     return meshes
+
+
+def rest_vertices(objects: Sequence[bpy.types.Object]) -> NDArray[np.float32]:
+    """``[P, 3]`` the vertices of all objects in their own space: where :func:`import_glb` put them."""
+    identity = mathutils.Matrix.Identity(4)
+    return np.concatenate([_transformed(item.data, identity) for item in objects])
 
 
 def world_vertices(item: bpy.types.Object) -> NDArray[np.float32]:

@@ -205,6 +205,7 @@ class Studio:
         cycles.glossy_bounces = 1
         cycles.transmission_bounces = 4
         cycles.transparent_max_bounces = self._layers
+        cycles.min_transparent_bounces = self._layers // 8  # ending rays at random earlier is noise
         cycles.caustics_reflective = False
         cycles.caustics_refractive = False
 

@@ -90,6 +90,8 @@ class Broker:
     _state: _WorkerState = field(factory=_WorkerState, init=False)
     _stopping: bool = field(default=False, init=False)
     _greeted: set[str] = field(factory=set, init=False)
+    _cancelled_early: OrderedDict[str, None] = field(factory=OrderedDict, init=False)
+    """Jobs whose cancellation overtook their (large) request; the newest only."""
 
     def run(self) -> None:
         """Serve until :meth:`stop`, then end what is unfinished and the worker."""
@@ -140,8 +142,13 @@ class Broker:
         self.store.add(header.id, header.type)
         progress = JobProgress(header.type.removesuffix("Request").lower(), 0.0, "waiting")
         position = len(self._queue) + (self._running is not None)
-        self._queue[header.id] = _Job(header.id, header.type, client, frames, progress)
-        self._send(self.work, client, Accepted(position), header.id)
+        job = _Job(header.id, header.type, client, frames, progress)
+        self._send(self.work, client, Accepted(position), job.id)
+        if job.id in self._cancelled_early:
+            del self._cancelled_early[job.id]
+            self._end(job, JobCancelled())
+        else:
+            self._queue[job.id] = job
 
     def _handle_control(self, client: bytes, frames: list[bytes]) -> None:
         envelope = decode(frames)
@@ -203,6 +210,10 @@ class Broker:
             self._end(self._queue.pop(job), JobCancelled())
             return True
         if self._running is None or self._running.id != job:
+            if job not in self.store:
+                self._cancelled_early[job] = None
+                while len(self._cancelled_early) > MAX_QUEUE:
+                    self._cancelled_early.popitem(last=False)
             return False
         if self._running.cancel_deadline is None:
             self._running.cancel_deadline = time.monotonic() + CANCEL_GRACE_SECONDS

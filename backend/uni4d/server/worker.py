@@ -82,12 +82,8 @@ class Worker:
             module, _, name = self._name.partition(":")
             try:
                 factory = getattr(importlib.import_module(module), name)
-            except (ImportError, AttributeError) as error:
-                raise Uni4DError(
-                    "import-failed",
-                    f"{self._name} cannot be imported: {error}.",
-                    "Install the backend with all its dependencies (`python3 build.py`).",
-                ) from error
+            except AttributeError as error:
+                raise ImportError(str(error)) from error
             self._stages = factory(self._config)
         return self._stages
 
@@ -110,6 +106,10 @@ class Worker:
         except Uni4DError as error:
             _log.warning("job %s failed (%s): %s", job.decode(), error.code, error)
             return Failed(error.code, error.message, error.cure)
+        except ImportError as error:
+            _log.exception("job %s needs something that cannot be imported", job.decode())
+            cure = f"Install the backend with all its dependencies into {sys.prefix}."
+            return Failed("import-failed", f"The backend lacks a package: {error}.", cure)
         except Exception as error:  # noqa: BLE001 (whatever went wrong, the client who waits must hear of it)
             _log.exception("job %s failed", job.decode())
             return _internal(error)

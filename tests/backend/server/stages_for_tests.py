@@ -5,6 +5,7 @@ Every job is a ``SearchRequest``; its prompt is a command.
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import time
@@ -18,7 +19,7 @@ from uni4d_shared.types import Query
 
 
 class Stages:
-    """``count N``: N progress reports, 50 ms apart; ``die``, ``deaf``, ``bug``, ``error``, ``pid FILE``."""
+    """``count N``: N reports in N / 20 s; ``die``, ``deaf N``, ``bug``, ``import``, ``error``, ``pid FILE``."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -39,6 +40,8 @@ class Stages:
             time.sleep(float(rest))
         elif word == "bug":
             raise ZeroDivisionError("one by none")
+        elif word == "import":
+            importlib.import_module("a_package_that_is_not_installed")
         elif word == "error":
             raise Uni4DError("no-hit", "Nothing was found.", "Try other words.")
         elif word == "pid":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -63,6 +64,8 @@ def test_a_running_job_can_be_cancelled_in_the_middle(client: Any) -> None:
 
 def test_a_waiting_job_can_be_cancelled(client: Any) -> None:
     first, second = client.request("count 20"), client.request("count 1")
+    while client.receive().parent != second:
+        pass  # until it is accepted
     assert client.ask(Cancel(second)).known
     ends: dict[str, type] = {}
     while len(ends) < 2:
@@ -70,6 +73,12 @@ def test_a_waiting_job_can_be_cancelled(client: Any) -> None:
         if isinstance(envelope.message, SearchResult | JobCancelled):
             ends[envelope.parent] = type(envelope.message)
     assert ends == {first: SearchResult, second: JobCancelled}
+
+
+def test_a_cancellation_that_overtakes_its_request_still_counts(client: Any) -> None:
+    job = uuid.uuid4().hex
+    assert not client.ask(Cancel(job)).known
+    assert isinstance(client.last(client.request("count 1000", job))[0], JobCancelled)
 
 
 def test_jobs_wait_in_line(client: Any) -> None:
@@ -95,7 +104,9 @@ def test_a_worker_that_dies_fails_its_job_and_the_next_job_works(client: Any) ->
     assert isinstance(client.last(client.request("count 1"))[0], SearchResult)
 
 
-@pytest.mark.parametrize(("prompt", "code"), [("error", "no-hit"), ("bug", "internal")])
+@pytest.mark.parametrize(
+    ("prompt", "code"), [("error", "no-hit"), ("bug", "internal"), ("import", "import-failed")]
+)
 def test_an_error_in_a_stage_reaches_the_client_with_its_cure(client: Any, prompt: str, code: str) -> None:
     failed, _ = client.last(client.request(prompt))
     assert isinstance(failed, Failed)

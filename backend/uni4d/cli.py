@@ -11,6 +11,7 @@ import tyro
 
 from uni4d.commands.common import Command
 from uni4d.commands.generate import Generate
+from uni4d.commands.keys import Keys
 from uni4d.commands.library import Fetch, LibraryCommands
 from uni4d.commands.search import Parse, Search
 from uni4d.commands.server import CancelJob, JobStatus, Serve, Stop
@@ -34,6 +35,7 @@ Subcommand = (
     | Annotated[Animate, _named("animate")]
     | Annotated[Fit, _named("fit")]
     | Annotated[Serve, _named("serve")]
+    | Annotated[Keys, _named("keys")]
     | Annotated[JobStatus, _named("status")]
     | Annotated[CancelJob, _named("cancel")]
     | Annotated[Stop, _named("stop")]

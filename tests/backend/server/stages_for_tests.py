@@ -19,7 +19,7 @@ from uni4d_shared.types import Query
 
 
 class Stages:
-    """``count N``: N reports in N / 20 s; ``die``, ``deaf N``, ``bug``, ``import``, ``error``, ``pid FILE``."""
+    """``count N``: N reports; ``die``, ``deaf N``, ``bug``, ``import``, ``error``, ``pid FILE``."""
 
     def __init__(self, config: Config) -> None:
         self.config = config

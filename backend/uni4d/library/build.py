@@ -1,0 +1,176 @@
+"""Building a library: every mesh of a source read once, described, embedded, indexed.
+
+A build goes on where an earlier one stopped, and a second build of an unchanged source ends at once.
+Meshes that cannot be read are left out and named.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from uni4d.config import LibraryConfig
+from uni4d.library.catalog import AssetTable, Catalog
+from uni4d.library.opened import MANIFEST, Library, library_folder, open_library
+from uni4d.library.sources import Entry, open_source
+from uni4d.library.store import Store
+from uni4d.library.survey import Reading, Surveyor, survey, thumbnail_path
+from uni4d_shared.errors import Uni4DError
+from uni4d_shared.progress import Progress, section
+
+__all__ = ["Library", "build_library", "open_library"]
+
+_FORMAT = 1
+"""Raise it when the catalog or the joint space changes: libraries of another format are indexed again."""
+_BATCH = 24
+"""Readings per write; a build that is stopped repeats at most so many meshes."""
+
+
+def build_library(config: LibraryConfig, progress: Progress, *, force: bool = False) -> Library:
+    """Build, complete or just open the library of ``config``.
+
+    ``force`` reads every mesh again. Raises ``library-empty`` when not one mesh can be used.
+    """
+    source = open_source(config, section(progress, 0.0, 0.2))
+    progress(0.2, "reading the catalogue")
+    entries = source.entries()
+    folder = library_folder(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _sole_builder(folder):
+        surveyor = Surveyor(source, folder / "files", config.views)
+        state = _state(surveyor, entries)
+        if not force and _finished_state(folder) == state:
+            return open_library(config)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        catalog = Catalog(folder / "catalog")
+        readings = _read_all(
+            surveyor, entries, catalog, config.processes, section(progress, 0.2, 0.9), force=force
+        )
+        progress(0.9, "embedding the names")
+        usable = [entry for entry in entries if not readings[entry.uid].error]
+        table = _describe(folder, usable, readings, section(progress, 0.9, 0.98))
+        catalog.write_assets(table)
+        catalog.compact()
+        skipped = [(entry.name, readings[entry.uid].error) for entry in entries if readings[entry.uid].error]
+        manifest = {
+            "state": state,
+            "source": config.source,
+            "path": str(Path(source.folder).resolve()),
+            "assets": len(usable),
+            "skipped": skipped,
+        }
+        partial = folder / f"{MANIFEST}.partial"
+        partial.write_text(json.dumps(manifest, indent=1))
+        partial.replace(folder / MANIFEST)
+    progress(1.0, f"{len(usable)} assets" + (f", {len(skipped)} left out" if skipped else ""))
+    return open_library(config)
+
+
+@contextmanager
+def _sole_builder(folder: Path) -> Iterator[None]:
+    """Hold the library's lock; ``Uni4DError("library-busy")`` when another process builds it."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Uni4DError(
+                "library-busy", f"Another process is building {folder}.", "Wait until it has finished."
+            ) from error
+        yield
+
+
+def _state(surveyor: Surveyor, entries: Sequence[Entry]) -> str:
+    """A hash over everything that the built library depends on."""
+    digest = hashlib.sha256(f"{_FORMAT}".encode())
+    for entry in entries:
+        digest.update(f"{entry}{surveyor.fingerprint(entry)}\n".encode())
+    return digest.hexdigest()
+
+
+def _finished_state(folder: Path) -> str | None:
+    try:
+        return str(json.loads((folder / MANIFEST).read_text())["state"])
+    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+        return None
+
+
+def _read_all(
+    surveyor: Surveyor,
+    entries: Sequence[Entry],
+    catalog: Catalog,
+    processes: int,
+    progress: Progress,
+    *,
+    force: bool,
+) -> dict[str, Reading]:
+    """A reading for every entry: those known from an earlier build, and the others from the meshes."""
+    known = {} if force else catalog.readings()
+    store = Store(surveyor.files)
+    readings: dict[str, Reading] = {}
+    for entry in entries:
+        reading = known.get(entry.uid)
+        if reading is None or reading.fingerprint != surveyor.fingerprint(entry):
+            continue
+        if reading.error or thumbnail_path(store, entry).exists():
+            readings[entry.uid] = reading
+    missing = [entry for entry in entries if entry.uid not in readings]
+    if not missing:
+        return readings
+    names = {entry.uid: entry.name for entry in missing}
+    batch: list[Reading] = []
+    progress(len(readings) / len(entries), f"reading {len(missing)} meshes")
+    with closing(survey(surveyor, missing, processes)) as survey_of_missing:
+        try:
+            for reading in survey_of_missing:
+                readings[reading.uid] = reading
+                batch.append(reading)
+                if len(batch) >= _BATCH:
+                    catalog.add_readings(batch)
+                    batch = []
+                message = f"cannot use {names[reading.uid]}" if reading.error else names[reading.uid]
+                progress(len(readings) / len(entries), f"{len(readings)}/{len(entries)} {message}")
+        finally:
+            if batch:
+                catalog.add_readings(batch)
+    return readings
+
+
+def _describe(
+    folder: Path, entries: Sequence[Entry], readings: dict[str, Reading], progress: Progress
+) -> AssetTable:
+    """Text vectors, and shape vectors in the joint space, which is learnt here and saved."""
+    if not entries:
+        none = np.zeros((0, 1), np.float32)
+        return AssetTable((), np.zeros(0, np.int64), none, none, none)
+    from uni4d.encoders.local import MiniLM
+    from uni4d.retrieval.space import JointSpace
+
+    encoder = MiniLM()
+    descriptions = [describe(entry) for entry in entries]
+    sentences = list(dict.fromkeys([*(entry.name for entry in entries), *descriptions]))
+    vectors = dict(zip(sentences, encoder.encode(sentences).pooled, strict=True))
+    progress(0.7, "learning the joint space")
+    text_vectors = np.stack([vectors[text] for text in descriptions])
+    features = np.stack([readings[entry.uid].features for entry in entries])
+    space, shapes = JointSpace.learn(
+        features.reshape(len(entries), -1, 1280), text_vectors, [entry.name.lower() for entry in entries]
+    )
+    space.save(folder / "space.npz")
+    return AssetTable(
+        tuple(entries),
+        np.array([readings[entry.uid].faces for entry in entries]),
+        np.stack([vectors[entry.name] for entry in entries]),
+        text_vectors,
+        shapes,
+    )
+
+
+def describe(entry: Entry) -> str:
+    """An asset's texts as one sentence for the text encoder."""
+    return ", ".join(entry.texts)

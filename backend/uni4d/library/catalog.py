@@ -1,0 +1,156 @@
+"""The catalog: a LanceDB database with two tables.
+
+``readings``   one row per mesh ever read (expensive to make; appended in batches while building, so that a
+               build goes on where it stopped)
+``assets``     one row per usable asset: what it is called and the vectors that it is found by; written
+               whole at the end of a build
+
+Vectors of a table lie in one fixed-size list column each, so they become one numpy array without copies
+row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from uni4d.library.sources import Entry
+from uni4d.library.survey import Reading
+
+__all__ = ["AssetTable", "Catalog"]
+
+Array = NDArray[Any]
+
+VECTORS = ("name_vector", "text_vector", "shape_vector")
+
+
+@frozen(eq=False)
+class AssetTable:
+    """All usable assets in memory; row ``i`` of every array belongs to ``entries[i]``."""
+
+    entries: tuple[Entry, ...]
+    faces: Array
+    """``[N]`` int64."""
+    name_vector: Array
+    """``[N, D]`` float32 unit: the name alone, by the text encoder."""
+    text_vector: Array
+    """``[N, D]`` float32 unit: name, tags and category."""
+    shape_vector: Array
+    """``[N, J]`` float32 unit: the asset's look in the joint space, from maps that never saw its text."""
+
+
+class Catalog:
+    """The database in ``folder``; tables appear when they are first written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def _database(self) -> Any:
+        import lancedb
+
+        return lancedb.connect(str(self._folder))
+
+    def _table(self, name: str) -> Any | None:
+        known = self._database.list_tables().tables
+        return self._database.open_table(name) if name in known else None
+
+    def add_readings(self, readings: Sequence[Reading]) -> None:
+        """Append readings (one new fragment of the table)."""
+        import pyarrow as pa
+
+        rows = pa.table(
+            {
+                "uid": [reading.uid for reading in readings],
+                "fingerprint": [reading.fingerprint for reading in readings],
+                "error": [reading.error for reading in readings],
+                "faces": pa.array([reading.faces for reading in readings], pa.int64()),
+                "vertices": pa.array([reading.vertices for reading in readings], pa.int64()),
+                "extents": pa.array([reading.extents for reading in readings], pa.list_(pa.float64(), 3)),
+                "features": pa.array([reading.features for reading in readings], pa.list_(pa.float32())),
+            }
+        )
+        table = self._table("readings")
+        if table is None:
+            self._database.create_table("readings", rows)
+        else:
+            table.add(rows)
+
+    def readings(self) -> dict[str, Reading]:
+        """All readings by uid; of several of one asset, the last."""
+        table = self._table("readings")
+        if table is None:
+            return {}
+        return {
+            row["uid"]: Reading(
+                **{
+                    **row,
+                    "extents": tuple(row["extents"]),
+                    "features": np.array(row["features"], dtype=np.float32),
+                }
+            )
+            for row in table.to_arrow().to_pylist()
+        }
+
+    def write_assets(self, table: AssetTable) -> None:
+        """Replace the table of assets."""
+        import pyarrow as pa
+
+        entries = table.entries
+        columns: dict[str, Any] = {
+            name: [getattr(entry, name) for entry in entries]
+            for name in ("uid", "key", "fingerprint", "name", "category", "licence", "author", "collection")
+        }
+        columns["tags"] = pa.array([list(entry.tags) for entry in entries], pa.list_(pa.string()))
+        columns["texts"] = pa.array([list(entry.texts) for entry in entries], pa.list_(pa.string()))
+        for name in ("size", "rotation"):
+            values = [getattr(entry, name) for entry in entries]
+            columns[name] = pa.array(values, pa.list_(pa.float64()))
+        columns["faces"] = pa.array(table.faces, pa.int64())
+        for name in VECTORS:
+            vectors = np.ascontiguousarray(getattr(table, name), dtype=np.float32)
+            flat = pa.array(vectors.reshape(-1), pa.float32())
+            columns[name] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+        self._database.create_table("assets", pa.table(columns), mode="overwrite")
+
+    def assets(self) -> AssetTable | None:
+        """All assets, or ``None`` when no build was finished."""
+        table = self._table("assets")
+        if table is None:
+            return None
+        rows = table.to_arrow().combine_chunks()
+        plain = rows.drop_columns([*VECTORS, "texts", "faces"]).to_pylist()
+        entries = tuple(
+            Entry(
+                **{
+                    **row,
+                    "tags": tuple(row["tags"]),
+                    "size": tuple(row["size"]) if row["size"] else None,
+                    "rotation": tuple(row["rotation"]) if row["rotation"] else None,
+                }
+            )
+            for row in plain
+        )
+        return AssetTable(entries, rows["faces"].to_numpy(), *(_matrix(rows[name]) for name in VECTORS))
+
+    def compact(self) -> None:
+        """Merge the many small fragments that appending left, and drop old versions."""
+        for name in ("readings", "assets"):
+            table = self._table(name)
+            if table is not None:
+                table.optimize(cleanup_older_than=timedelta(0))
+
+
+def _matrix(column: Any) -> Array:
+    """A fixed-size list column as ``[N, D]`` float32."""
+    width = column.type.list_size
+    chunks = [chunk.flatten().to_numpy() for chunk in column.chunks]
+    flat = np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
+    return flat.reshape(-1, width)

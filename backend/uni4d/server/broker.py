@@ -11,7 +11,7 @@ import logging
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import zmq
@@ -30,6 +30,7 @@ from uni4d_shared.messages import (
     CancelReply,
     Failed,
     JobCancelled,
+    JobInfo,
     JobProgress,
     Message,
     Ping,
@@ -117,7 +118,7 @@ class Broker:
 
     # --- clients --------------------------------------------------------------------------------
 
-    def _drain(self, socket: zmq.Socket[Any], handle: Any) -> None:
+    def _drain(self, socket: zmq.Socket[Any], handle: Callable[[bytes, list[bytes]], None]) -> None:
         for _ in range(_BURST):
             if not socket.poll(0):
                 return
@@ -189,7 +190,7 @@ class Broker:
             state = "starting"
         return Pong(__version__, self.profile, self._state.library_size, state, self._state.broken)
 
-    def _jobs(self) -> Any:
+    def _jobs(self) -> tuple[JobInfo, ...]:
         """What the store knows, with the progress that is only in memory."""
         infos = []
         for info in self.store.jobs():
@@ -203,7 +204,9 @@ class Broker:
     def _unfinished(self, job: str) -> _Job:
         if self._running is not None and self._running.id == job:
             return self._running
-        return self._queue[job]
+        if job in self._queue:
+            return self._queue[job]
+        raise Uni4DError("result-missing", f"The result of job {job} is lost.", "Send its request again.")
 
     def _cancel(self, job: str) -> bool:
         if job in self._queue:

@@ -10,7 +10,8 @@ import logging
 import sqlite3
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from uni4d_shared.codec import encode, read_frames, write_frames
@@ -66,27 +67,31 @@ class JobStore:
 
     def add(self, job: str, kind: str) -> None:
         """A new job, queued."""
-        self._database.execute(
-            "INSERT INTO jobs (job, kind, state, created) VALUES (?, ?, 'queued', ?)",
-            (job, kind, time.time()),
-        )
+        try:
+            self._database.execute(
+                "INSERT INTO jobs (job, kind, state, created) VALUES (?, ?, 'queued', ?)",
+                (job, kind, time.time()),
+            )
+        except sqlite3.Error as error:
+            raise Uni4DError(
+                "store-failed", f"The job cannot be recorded ({error}).", "Is the server's disk full?"
+            ) from error
 
     def started(self, job: str) -> None:
-        self._database.execute("UPDATE jobs SET state = 'running' WHERE job = ?", (job,))
+        with _logged(f"the start of job {job}"):
+            self._database.execute("UPDATE jobs SET state = 'running' WHERE job = ?", (job,))
 
     def ended(self, job: str, state: str, message: str, frames: Sequence[bytes]) -> None:
         """The job ended (``done``, ``failed`` or ``cancelled``); ``frames`` is its last message."""
-        try:
+        with _logged(f"the result of job {job}"):
             write_frames(self._path(job), frames)
-        except OSError:
-            # The client that waits still gets the result; only asking again for it will fail.
-            _log.exception("the result of job %s could not be kept", job)
-        self._database.execute(
-            "UPDATE jobs SET state = ?, message = ?, ended = ?, "
-            "fraction = CASE WHEN ? = 'done' THEN 1 ELSE fraction END WHERE job = ?",
-            (state, message, time.time(), state, job),
-        )
-        self._forget_old()
+        with _logged(f"the end of job {job}"):
+            self._database.execute(
+                "UPDATE jobs SET state = ?, message = ?, ended = ?, "
+                "fraction = CASE WHEN ? = 'done' THEN 1 ELSE fraction END WHERE job = ?",
+                (state, message, time.time(), state, job),
+            )
+            self._forget_old()
 
     def result(self, job: str) -> list[bytes] | None:
         """The last message of an ended job; ``None`` while it has not ended."""
@@ -98,9 +103,10 @@ class JobStore:
         try:
             return read_frames(self._path(job))
         except (OSError, Uni4DError) as error:
+            _log.error("the result of job %s cannot be read: %s", job, error)
             raise Uni4DError(
                 "result-missing",
-                f"The result of job {job} was not kept ({error}).",
+                f"The result of job {job} is lost.",
                 "Send its request again.",
             ) from error
 
@@ -129,3 +135,13 @@ class JobStore:
         for (job,) in old:
             self._path(job).unlink(missing_ok=True)
             self._database.execute("DELETE FROM jobs WHERE job = ?", (job,))
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """A full disk must not stop the server, nor keep a result from the client that waits for it: only asking
+    again for it will fail."""
+    try:
+        yield
+    except (OSError, sqlite3.Error):
+        _log.exception("%s could not be recorded", what)

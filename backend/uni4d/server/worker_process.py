@@ -52,7 +52,8 @@ class WorkerProcess:
         start = WorkerStart(endpoint, self._token.hex(), self._stages)
         threads = {"OMP_NUM_THREADS": str(os.cpu_count() or 1)}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "uni4d.server.worker"],
+            # -P: a module that happens to lie in the current folder is not imported
+            [sys.executable, "-P", "-m", "uni4d.server.worker"],
             stdin=subprocess.PIPE,
             stdout=2,  # what a library prints belongs in the log, not among the launcher's lines
             text=True,

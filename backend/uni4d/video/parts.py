@@ -117,16 +117,30 @@ def find_head(samples: Array) -> Head:
             across = across - np.outer(across @ direction, direction)
             middles.append(0.5 * (low + high))
             widths.append(float(np.sqrt((across**2).sum(axis=1).mean())))
-    if not widths:
-        neck = 0.6
-    else:
-        # Of equally narrow places (a lamp's stem) the one nearest to the head.
-        narrow = np.asarray(widths) <= 1.15 * min(widths)
-        neck = float(np.asarray(middles)[narrow].max())
+    bottom, neck = _narrowest(np.asarray(middles), np.asarray(widths))
     near = samples[np.abs(along - (start + neck * length)) < 0.06 * length]
     through = near.mean(axis=0) if len(near) else samples.mean(axis=0)
     origin = through + (start - through @ direction) * direction
-    return Head(direction, origin, (max(neck - 0.22, 0.05) * length, (neck + 0.06) * length))
+    return Head(direction, origin, (bottom * length, neck * length))
+
+
+def _narrowest(places: Array, widths: Array) -> tuple[float, float]:
+    """Where the neck bends: ``places`` ``[n]`` along the spine (0 … 1, ascending) have ``widths`` ``[n]``.
+
+    A stem is narrow for a long way: it bends in its upper part and the head above stays rigid. A bear's
+    neck is one narrow place: it bends about that.
+    """
+    if not len(places):
+        return 0.4, 0.7
+    narrow = widths <= max(1.15 * widths.min(), 0.3 * widths.max())
+    top = int(np.flatnonzero(narrow).max())  # of equally narrow places the one nearest to the head
+    bottom = top
+    while bottom > 0 and narrow[bottom - 1]:
+        bottom -= 1
+    if places[top] - places[bottom] > 0.15:
+        return float(max(places[bottom], places[top] - 0.35)), float(places[top])
+    middle = float(places[bottom] + places[top]) / 2
+    return max(middle - 0.19, 0.05), middle + 0.09
 
 
 def find_legs(samples: Array) -> Legs | None:

@@ -131,7 +131,7 @@ def _lid(points: Array, rest: Array, body: Body, track: Track, opening: float) -
     low, high = body.low[2] + 0.45 * body.size[2], body.low[2] + 0.85 * body.size[2]
     hinge = np.array([body.centre[0], body.high[1], 0.5 * (low + high)])
     # The skin about the seam stretches like a bellows: by no more than its own height at the front.
-    widest = math.asin(min(0.9 * (high - low) / body.size[1], 1.0))
+    widest = math.asin(min(1.1 * (high - low) / body.size[1], 1.0))
     angle = min(track.amplitude, widest) * opening
     return turn_soft(points, hinge, track.axis, -angle, ramp(rest[:, 2], low, high))
 

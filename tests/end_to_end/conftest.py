@@ -1,0 +1,76 @@
+"""A small library of real meshes and a real backend server that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+import trimesh
+from trimesh.visual import TextureVisuals
+from trimesh.visual.material import PBRMaterial
+
+from uni4d.config import LibraryConfig, ServeConfig, load_config
+from uni4d.library.build import build_library
+from uni4d.pipeline.backend_process import Backend, own_backend
+from uni4d_shared.progress import silent
+
+SMALL_STAGES = """
+[animate]
+frames = 6
+size = 128
+splats = 3000
+refine_iterations = 20
+
+[fit]
+splats = 2000
+nodes = 24
+static_iterations = 20
+track_iterations = 10
+iterations = 60
+"""
+"""Settings with which the whole chain takes seconds."""
+
+
+def _meshes(folder: Path) -> None:
+    """Six plain objects of one colour each, named as a person would."""
+    make = trimesh.creation
+    objects = {
+        "red ball": (make.icosphere(3, 0.15), [200, 30, 30, 255]),
+        "green cone": (make.cone(0.2, 0.5), [30, 160, 60, 255]),
+        "wooden crate": (make.box((0.5, 0.4, 0.3)), [150, 100, 50, 255]),
+        "blue barrel": (make.cylinder(0.2, 0.6), [40, 70, 190, 255]),
+        "yellow ring": (make.torus(0.3, 0.08), [220, 200, 40, 255]),
+        "white pill": (make.capsule(0.4, 0.1), [230, 230, 230, 255]),
+    }
+    for name, (mesh, color) in objects.items():
+        mesh.visual = TextureVisuals(material=PBRMaterial(baseColorFactor=color))
+        mesh.export(folder / f"{name}.glb")
+
+
+@pytest.fixture(scope="session")
+def small_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The settings as a file."""
+    path = tmp_path_factory.mktemp("settings") / "small.toml"
+    path.write_text(SMALL_STAGES)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_library(tmp_path_factory: pytest.TempPathFactory) -> LibraryConfig:
+    """A built library of six objects."""
+    folder = tmp_path_factory.mktemp("meshes")
+    _meshes(folder)
+    config = LibraryConfig(source="folder", path=folder, root=tmp_path_factory.mktemp("library"))
+    build_library(config, silent)
+    return config
+
+
+@pytest.fixture
+def backend(small_settings: Path, small_library: LibraryConfig, tmp_path: Path) -> Iterator[Backend]:
+    """`uni4d serve` as a process of its own, on free ports."""
+    serve = ServeConfig(jobs=tmp_path / "jobs")
+    config = attrs.evolve(load_config(small_settings), library=small_library, serve=serve)
+    with own_backend(config, small_settings, tmp_path / "serve.log") as running:
+        yield running

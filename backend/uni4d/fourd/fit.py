@@ -29,7 +29,7 @@ from uni4d.fourd.targets import Targets, clip_camera, pyramid
 from uni4d.fourd.tracking import track_rigidly, tracking_loss
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting.binding import BoundSplats
-from uni4d.splatting.rasterise import Rendered, rasterise
+from uni4d.splatting.rasterise import Rendered, rasterise, render
 from uni4d.splatting.static import refine_on_views
 from uni4d.splatting.surface import splats_from_mesh
 from uni4d_shared.cameras import bounding_sphere
@@ -214,7 +214,5 @@ def _rendered_psnr(layer: _Layer, motion: MotionParameters, clip: Clip) -> float
 @torch.no_grad()
 def _still(layer: _Layer, count: int) -> Tensor:
     """The splats at rest, ``count`` times."""
-    splats = layer.bound.splats
-    camera, background = layer.targets.camera, layer.targets.background
-    rendered = rasterise(splats.means, splats.quaternions, *layer.appearance, camera, background)
+    rendered = render(layer.bound.splats, layer.targets.camera, layer.targets.background)
     return rendered.image.expand(count, -1, -1, -1)

@@ -2,7 +2,7 @@
 
 from uni4d.splatting.binding import BoundSplats, Carried
 from uni4d.splatting.model import SplatParameters
-from uni4d.splatting.rasterise import Implementation, Rendered, rasterise
+from uni4d.splatting.rasterise import Implementation, Rendered, rasterise, render
 from uni4d.splatting.surface import splats_from_mesh
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "Rendered",
     "SplatParameters",
     "rasterise",
+    "render",
     "splats_from_mesh",
 ]

@@ -20,14 +20,16 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from uni4d.splatting import cuda, native, reference
+from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.projection import camera_tensors, project
 from uni4d_shared.types import Camera
 
-__all__ = ["Implementation", "Rendered", "rasterise"]
+__all__ = ["Implementation", "Rendered", "rasterise", "render"]
 
 Implementation = Literal["auto", "cpu", "torch", "gsplat"]
 
@@ -90,6 +92,27 @@ def rasterise(
     if single:
         return images[0]
     return Rendered(*(torch.stack(parts) for parts in zip(*images, strict=True)))
+
+
+def render(
+    splats: SplatParameters,
+    camera: Camera,
+    background: Sequence[float] | Tensor = (1.0, 1.0, 1.0),
+    implementation: Implementation = "auto",
+) -> Rendered:
+    """:func:`rasterise` of free parameters, with the colours that ``camera`` sees."""
+    to_world = np.linalg.inv(camera.world_to_camera)
+    position = torch.as_tensor(to_world[:3, 3], dtype=splats.means.dtype, device=splats.means.device)
+    return rasterise(
+        splats.means,
+        splats.quaternions,
+        splats.scales,
+        splats.opacities,
+        splats.colors_from(position),
+        camera,
+        background,
+        implementation,
+    )
 
 
 _NAMES = ("means", "quaternions", "scales", "opacities", "colors")

@@ -16,7 +16,7 @@ from torch import Tensor
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.image_losses import dissimilarity
 from uni4d.splatting.model import SplatParameters
-from uni4d.splatting.rasterise import Implementation, rasterise
+from uni4d.splatting.rasterise import Implementation, render
 from uni4d_shared.progress import Progress, silent
 from uni4d_shared.types import ViewSet
 
@@ -66,10 +66,7 @@ def refine_on_views(
         view = order.pop()
         background = torch.rand(3, generator=generator)
         target = images[view] + (1.0 - masks[view])[..., None] * background
-        rendered = rasterise(
-            *(splats.means, splats.quaternions, splats.scales, splats.opacities, splats.colors),
-            *(views.cameras[view], background, implementation),
-        )
+        rendered = render(splats, views.cameras[view], background, implementation)
         offset = (splats.means - anchors) / spacing
         loss = (
             (1.0 - _WEIGHT_SSIM) * (rendered.image - target).abs().mean()

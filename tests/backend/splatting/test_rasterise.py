@@ -1,0 +1,222 @@
+"""The rasteriser: the kernel agrees with its twin, the twin with the formula, and inputs are checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from uni4d.splatting import rasterise
+from uni4d.splatting.rasterise import Rendered
+from uni4d_shared.cameras import look_at, orbit_rig, pinhole_intrinsics, project
+from uni4d_shared.errors import Uni4DError
+from uni4d_shared.types import Camera
+
+NAMES = ("means", "quaternions", "scales", "opacities", "colors")
+
+
+def camera_of(width: int, height: int, distance: float = 4.0) -> Camera:
+    return Camera(
+        look_at((distance * 0.6, -distance * 0.7, distance * 0.4), (0, 0, 0)),
+        pinhole_intrinsics(width, height, math.radians(40)),
+        width,
+        height,
+    )
+
+
+def render(
+    scene: Sequence[Tensor],
+    camera: Camera | Sequence[Camera],
+    background: Sequence[float] | Tensor = (1.0, 1.0, 1.0),
+    implementation: Any = "cpu",
+) -> Rendered:
+    means, quaternions, scales, opacities, colors = scene
+    return rasterise(means, quaternions, scales, opacities, colors, camera, background, implementation)
+
+
+def weighted_sum(rendered: Rendered) -> Tensor:
+    """A scalar in which every pixel of every output has a weight of its own."""
+    weights = torch.linspace(-1.0, 1.0, rendered.image.numel(), dtype=rendered.image.dtype)
+    weights = torch.sin(37.0 * weights).reshape(rendered.image.shape)
+    depth = torch.where(rendered.alpha > 0.1, rendered.depth, torch.zeros_like(rendered.depth))
+    return (
+        (rendered.image * weights).sum()
+        + (rendered.alpha * weights[..., 1]).sum()
+        + (depth * weights[..., 2]).sum()
+    )
+
+
+def values_and_gradients(
+    scene: tuple[Tensor, ...], camera: Camera, implementation: Any
+) -> tuple[Rendered, list[Tensor]]:
+    leaves = [t.clone().requires_grad_(True) for t in scene]
+    rendered = render(leaves, camera, (0.2, 0.5, 0.9), implementation)
+    gradients = torch.autograd.grad(weighted_sum(rendered), leaves)
+    return Rendered(*(t.detach() for t in rendered)), list(gradients)
+
+
+@given(
+    count=st.integers(1, 400),
+    seed=st.integers(0, 2**31 - 1),
+    width=st.integers(1, 70),
+    height=st.integers(1, 50),
+    size=st.floats(0.002, 0.4),
+    distance=st.floats(0.3, 6.0),
+)
+@settings(max_examples=40, deadline=None)
+def test_kernel_agrees_with_its_twin(
+    random_scene: Callable[..., Any],
+    count: int,
+    seed: int,
+    width: int,
+    height: int,
+    size: float,
+    distance: float,
+) -> None:
+    scene, camera = random_scene(count, seed, size), camera_of(width, height, distance)
+    fast, fast_gradients = values_and_gradients(scene, camera, "cpu")
+    slow, slow_gradients = values_and_gradients(scene, camera, "torch")
+    torch.testing.assert_close(fast.image, slow.image, atol=1e-4, rtol=0)
+    torch.testing.assert_close(fast.alpha, slow.alpha, atol=1e-4, rtol=0)
+    torch.testing.assert_close(fast.depth, slow.depth, atol=1e-4 * distance, rtol=1e-3)
+    for name, fast_gradient, slow_gradient in zip(NAMES, fast_gradients, slow_gradients, strict=True):
+        error = float((fast_gradient - slow_gradient).norm())
+        assert error <= 1e-3 * float(slow_gradient.norm()) + 1e-5, name
+
+
+def test_gradients_of_the_twin_are_finite_differences(random_scene: Callable[..., Any]) -> None:
+    camera = camera_of(20, 18)
+    scene = [t.requires_grad_(True) for t in random_scene(12, 3, 0.3, torch.float64)]
+    background = torch.tensor([0.1, 0.6, 0.3], dtype=torch.float64, requires_grad=True)
+
+    def measure(*values: Tensor) -> Tensor:
+        return weighted_sum(render(values[:5], camera, values[5], "torch"))
+
+    assert torch.autograd.gradcheck(measure, (*scene, background), eps=1e-6, atol=1e-5, rtol=1e-3)
+
+
+def test_one_splat_is_the_gaussian_of_the_formula() -> None:
+    camera = orbit_rig((0, 0, 0), 1.0, size=33)[0]
+    sigma, opacity, color = 0.1, 0.8, torch.tensor([[0.9, 0.3, 0.1]])
+    scene = (
+        torch.zeros(1, 3),
+        torch.tensor([[1.0, 0, 0, 0]]),
+        torch.full((1, 3), sigma),
+        torch.tensor([opacity]),
+        color,
+    )
+    rendered = render(scene, camera, (0.0, 0.0, 0.0))
+    distance = float(np.linalg.norm(camera.world_to_camera[:3, 3]))
+    variance = (sigma * camera.intrinsics[0, 0] / distance) ** 2 + 0.3
+    y, x = torch.meshgrid(torch.arange(33) + 0.5, torch.arange(33) + 0.5, indexing="ij")
+    alpha = opacity * torch.exp(-0.5 * ((x - 16.5) ** 2 + (y - 16.5) ** 2) / variance)
+    alpha = torch.where(alpha >= 1 / 255, alpha, torch.zeros(()))
+    torch.testing.assert_close(rendered.alpha, alpha.float(), atol=2e-4, rtol=0)
+    torch.testing.assert_close(rendered.image, alpha[..., None].float() * color[0], atol=2e-4, rtol=0)
+    assert float(rendered.depth[16, 16]) == pytest.approx(distance, rel=1e-5)
+    assert bool(torch.isinf(rendered.depth[0, 0]))
+
+
+def test_a_splat_lands_on_the_pixel_that_the_shared_cameras_say() -> None:
+    camera = camera_of(64, 48)
+    point = np.array([0.31, -0.12, 0.22])
+    (pixel,), _ = project(camera, point[None])
+    place = torch.tensor(point[None], dtype=torch.float32)
+    ones = torch.ones(1, 3)
+    rendered = render((place, torch.tensor([[1.0, 0, 0, 0]]), 1e-3 * ones, 0.9 * ones[0, :1], ones), camera)
+    y, x = np.unravel_index(int(rendered.alpha.argmax()), (48, 64))
+    assert (x, y) == tuple(np.floor(pixel).astype(int))
+
+
+def test_nearer_splats_hide_farther_ones_whatever_their_order(random_scene: Callable[..., Any]) -> None:
+    camera = camera_of(40, 40)
+    scene = random_scene(300, 11)
+    shuffled = torch.randperm(300, generator=torch.Generator().manual_seed(1))
+    first = render(scene, camera)
+    second = render([t[shuffled] for t in scene], camera)
+    torch.testing.assert_close(first.image, second.image, atol=1e-5, rtol=0)
+
+
+def test_many_cameras_and_moments_in_one_call(random_scene: Callable[..., Any]) -> None:
+    means, *rest = random_scene(200, 5)
+    cameras = orbit_rig((0, 0, 0), 1.0, size=32)[:3]
+    moved = torch.stack([means, means + 0.1, means - 0.2])
+    together = render((moved, *rest), cameras)
+    assert together.image.shape == (3, 32, 32, 3)
+    for index, camera in enumerate(cameras):
+        alone = render((moved[index], *rest), camera)
+        assert torch.equal(together.image[index], alone.image)
+        assert torch.equal(together.depth[index], alone.depth)
+
+
+def test_results_do_not_depend_on_the_number_of_threads(random_scene: Callable[..., Any]) -> None:
+    threads, scene, camera = torch.get_num_threads(), random_scene(500, 8), camera_of(64, 64)
+    try:
+        results = []
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            results.append(values_and_gradients(scene, camera, "cpu"))
+    finally:
+        torch.set_num_threads(threads)
+    for rendered, gradients in results[1:]:
+        assert torch.equal(rendered.image, results[0][0].image)
+        # projection and its gradient are torch's own and may round differently
+        for own, first in zip(gradients, results[0][1], strict=True):
+            torch.testing.assert_close(own, first, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("implementation", ["cpu", "torch"])
+def test_nothing_to_see(random_scene: Callable[..., Any], implementation: Any) -> None:
+    camera = camera_of(24, 20)
+    background = torch.tensor([0.1, 0.2, 0.3])
+    behind = [t.clone() for t in random_scene(5, 0)]
+    behind[0] -= 20.0 * torch.as_tensor(camera.world_to_camera[2, :3], dtype=torch.float32)
+    for scene in (behind, [t[:0] for t in behind]):
+        leaves = [t.requires_grad_(True) for t in scene]
+        rendered = render(leaves, camera, background, implementation)
+        torch.testing.assert_close(rendered.image, background.expand(20, 24, 3))
+        assert not bool(rendered.alpha.any())
+        gradients = torch.autograd.grad(rendered.image.sum(), leaves)
+        assert all(bool(torch.isfinite(g).all()) for g in gradients)
+
+
+def test_a_splat_that_is_not_a_number_hurts_nobody_else(random_scene: Callable[..., Any]) -> None:
+    scene, camera = random_scene(50, 2), camera_of(32, 32)
+    clean = render([t[1:] for t in scene], camera)
+    scene[0][0] = math.nan
+    assert torch.equal(render(scene, camera).image, clean.image)
+
+
+def test_wrong_inputs_are_named(random_scene: Callable[..., Any]) -> None:
+    means, quaternions, scales, opacities, colors = random_scene(4, 0)
+    camera = camera_of(8, 8)
+    with pytest.raises(ValueError, match=r"scales must have shape \[4, 3\], got \[3, 3\]"):
+        rasterise(means, quaternions, scales[:3], opacities, colors, camera)
+    with pytest.raises(ValueError, match="no camera"):
+        rasterise(means, quaternions, scales, opacities, colors, [])
+    with pytest.raises(TypeError, match=r"colors is torch\.float64"):
+        rasterise(means, quaternions, scales, opacities, colors.double(), camera)
+    with pytest.raises(ValueError, match="different sizes"):
+        rasterise(means, quaternions, scales, opacities, colors, [camera, camera_of(9, 8)])
+    with pytest.raises(ValueError, match="background"):
+        rasterise(means, quaternions, scales, opacities, colors, camera, (1.0, 1.0))
+    scene = means, quaternions, scales, opacities, colors
+    with pytest.raises(ValueError, match="unknown implementation"):
+        render(scene, camera, implementation="gpu")
+    with pytest.raises(TypeError, match="float32"):
+        render([t.double() for t in scene], camera)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_gsplat_without_cuda_says_what_is_missing(random_scene: Callable[..., Any]) -> None:
+    with pytest.raises(Uni4DError, match="NVIDIA") as caught:
+        render(random_scene(4, 0), camera_of(8, 8), implementation="gsplat")
+    assert caught.value.code == "gsplat-unavailable"
+    assert "pip install gsplat" in caught.value.cure

@@ -1,0 +1,80 @@
+"""The static stage and its losses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from uni4d.library.geometry import TexturedMesh
+from uni4d.splatting import BoundSplats, rasterise, render, splats_from_mesh
+from uni4d.splatting.image_losses import dilated, dissimilarity, psnr
+from uni4d.splatting.static import refine_on_views
+from uni4d_shared.cameras import bounding_sphere, orbit_rig
+from uni4d_shared.progress import Cancelled
+from uni4d_shared.types import ViewSet
+
+
+@pytest.fixture
+def photographs(two_tone_box: TexturedMesh) -> ViewSet:
+    """The box as a much denser cloud shows it, under "light" that darkens all colours to the left."""
+    splats = splats_from_mesh(two_tone_box, 20_000, seed=9).splats
+    colors = splats.colors * (0.6 + 0.2 * splats.means[:, :1])
+    cameras = orbit_rig(*bounding_sphere(two_tone_box.vertices), size=64, azimuths=6)
+    rendered = rasterise(
+        splats.means, splats.quaternions, splats.scales, splats.opacities, colors, cameras, (0, 0, 0)
+    )
+    straight = rendered.image / rendered.alpha.clamp(min=1e-3)[..., None]
+    rgba = torch.cat([straight, rendered.alpha[..., None]], dim=-1).clamp(0, 1) * 255
+    return ViewSet(rgba.round().to(torch.uint8).numpy(), rendered.depth.numpy(), cameras)
+
+
+def view_psnr(bound: BoundSplats, views: ViewSet) -> float:
+    splats, values = bound.splats, []
+    for image, camera in zip(views.images, views.cameras, strict=True):
+        rgba = torch.from_numpy(image.astype(np.float32) / 255)
+        target = rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
+        rendered = render(splats, camera)
+        values.append(psnr(rendered.image, target, rgba[..., 3] > 0.1))
+    return float(np.mean(values))
+
+
+def test_refinement_learns_what_the_photographs_show(
+    two_tone_box: TexturedMesh, photographs: ViewSet
+) -> None:
+    before = splats_from_mesh(two_tone_box, 1500)
+    reports: list[float] = []
+    after = refine_on_views(before, photographs, 80, lambda fraction, message: reports.append(fraction))
+    assert view_psnr(after, photographs) > max(26.0, view_psnr(before, photographs) + 6.0)
+    assert reports == sorted(reports) and reports[-1] == 1.0
+    moved = (after.splats.means - before.splats.means).norm(dim=1) / before.splats.scales.median()
+    assert float(moved.quantile(0.99)) < 2.0  # every splat still belongs to its triangle
+    again = refine_on_views(before, photographs, 80)
+    assert torch.equal(after.splats.coefficients, again.splats.coefficients)
+
+
+def test_refinement_can_be_cancelled(two_tone_box: TexturedMesh, photographs: ViewSet) -> None:
+    def cancel(fraction: float, message: str) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        refine_on_views(splats_from_mesh(two_tone_box, 100), photographs, 50, cancel)
+
+
+def test_image_losses_know_equal_from_different() -> None:
+    image = torch.rand(20, 30, 3, generator=torch.Generator().manual_seed(0))
+    assert float(dissimilarity(image, image)) == pytest.approx(0.0, abs=1e-6)
+    assert 0.2 < float(dissimilarity(image, 1.0 - image)) <= 1.0
+    assert psnr(image, image) == math.inf
+    assert psnr(torch.zeros(4, 4, 3), torch.full((4, 4, 3), 0.1)) == pytest.approx(20.0, abs=1e-4)
+    assert math.isnan(psnr(image, image + 0.1, torch.zeros(20, 30, dtype=torch.bool)))
+
+
+def test_a_dilated_mask_grows_in_all_directions() -> None:
+    mask = torch.zeros(7, 7, dtype=torch.bool)
+    mask[3, 3] = True
+    assert dilated(mask, 0).equal(mask)
+    grown = dilated(mask, 2)
+    assert bool(grown[1:6, 1:6].all()) and int(grown.sum()) == 25

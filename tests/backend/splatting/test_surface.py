@@ -1,0 +1,87 @@
+"""Splats on a mesh: where they are, what colour, and how they ride on the moving mesh."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from uni4d.library.geometry import TexturedMesh
+from uni4d.splatting import render, splats_from_mesh
+from uni4d.splatting.binding import quaternions_from_matrices
+from uni4d.splatting.projection import rotation_matrices
+from uni4d_shared.cameras import bounding_sphere, orbit_rig
+from uni4d_shared.conventions import matrix_from_quaternion
+from uni4d_shared.skinning import splats_at
+from uni4d_shared.types import Gaussians4D, Mesh, NodeMotion
+
+
+def test_splats_lie_flat_on_the_surface_in_its_colours(two_tone_box: TexturedMesh) -> None:
+    bound = splats_from_mesh(two_tone_box, 2000, seed=1)
+    means, blue = bound.splats.means.numpy(), bound.splats.colors[:, 2].numpy() > 0.5
+    on_top = means[:, 2] > 1 - 1e-5
+    assert (blue == on_top).all()
+    np.testing.assert_allclose(on_top.mean(), 2 / 10, atol=0.005)  # the top is 2 m² of 10 m²
+    thin_axis = matrix_from_quaternion(bound.splats.quaternions.numpy())[on_top][:, :, 2]
+    np.testing.assert_allclose(np.abs(thin_axis), [[0, 0, 1]] * int(on_top.sum()), atol=1e-5)
+    assert (bound.splats.scales[:, 2] < 0.2 * bound.splats.scales[:, 0]).all()
+
+
+def test_the_skin_is_opaque_at_any_size(two_tone_box: TexturedMesh) -> None:
+    for size in (0.01, 1.0, 100.0):
+        two_tone_box.vertices = two_tone_box.vertices * np.float32(size)
+        two_tone_box.__dict__.pop("face_vectors", None)
+        two_tone_box.__dict__.pop("face_areas", None)
+        centre, radius = bounding_sphere(two_tone_box.vertices)
+        splats = splats_from_mesh(two_tone_box, 3000).splats
+        camera = orbit_rig(centre, radius, size=64)[0]
+        rendered = render(splats, camera)
+        assert float(rendered.alpha[24:40, 24:40].min()) > 0.95
+        two_tone_box.vertices = two_tone_box.vertices / np.float32(size)
+
+
+def test_the_same_seed_gives_the_same_splats(two_tone_box: TexturedMesh) -> None:
+    first, again, other = (splats_from_mesh(two_tone_box, 100, seed).splats.means for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@given(seed=st.integers(0, 2**31 - 1))
+@settings(max_examples=30, deadline=None)
+def test_quaternions_from_matrices_inverts_rotation_matrices(seed: int) -> None:
+    matrices = torch.tensor(Rotation.random(20, np.random.default_rng(seed)).as_matrix())
+    matrices[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))  # half a turn: w = 0
+    torch.testing.assert_close(rotation_matrices(quaternions_from_matrices(matrices)), matrices)
+
+
+def test_splats_ride_on_the_mesh_as_the_shared_skinning_says(two_tone_box: TexturedMesh) -> None:
+    bound = splats_from_mesh(two_tone_box, 300)
+    generator = np.random.default_rng(0)
+    vertices = two_tone_box.vertices
+    rotations = Rotation.random(2, generator).as_quat(scalar_first=True)[None]
+    share = np.clip(vertices[:, :1] * 0.5 + 0.5, 0, 1)
+    result = Gaussians4D(
+        mesh=Mesh(vertices, two_tone_box.faces),
+        splats=bound.splats.activated(),
+        motion=NodeMotion(
+            nodes=np.array([[-1.0, 0, 0], [1.0, 0, 0]]),
+            rotations=rotations,
+            translations=generator.normal(size=(1, 2, 3)),
+            vertex_nodes=np.tile([0, 1], (len(vertices), 1)),
+            vertex_weights=np.concatenate([1 - share, share], axis=1),
+        ),
+        splat_faces=bound.face_index.numpy(),
+        splat_barycentric=bound.barycentric.numpy(),
+    )
+    from uni4d_shared.skinning import vertices_at
+
+    carried = bound.carried(torch.from_numpy(vertices_at(result, 0)))
+    expected = splats_at(result, 0)
+    np.testing.assert_allclose(carried.means.numpy(), expected.means, atol=1e-5)
+    np.testing.assert_allclose(
+        matrix_from_quaternion(carried.quaternions.numpy()),
+        matrix_from_quaternion(expected.quaternions),
+        atol=1e-4,
+    )

@@ -234,7 +234,10 @@ class ResultRequest:
 
 @frozen
 class Shutdown:
-    """Stop the server; running jobs are cancelled. Refused unless the server is bound to loopback."""
+    """Stop the server; jobs that are not done end with ``Failed("server-stopped")``.
+
+    Refused unless the server is bound to loopback.
+    """
 
 
 @frozen

@@ -121,6 +121,20 @@ def test_two_clients_get_their_own_results(client: Any, server: Any, connect: Ca
     assert client.last(first)[0].query.prompt == "count 5"
 
 
+def test_a_client_that_reconnects_finds_its_job(
+    client: Any, server: Any, connect: Callable[..., Any]
+) -> None:
+    job = client.request("count 10")
+    assert client.receive().message == Accepted(0)
+    client.work.close()
+    client.control.close()
+    again = connect(server)
+    while isinstance(answer := again.ask(ResultRequest(job)), JobProgress):
+        time.sleep(0.1)
+    assert isinstance(answer, SearchResult)
+    assert answer.query.prompt == "count 10"
+
+
 def test_an_id_cannot_be_used_twice(client: Any) -> None:
     job = client.request("count 1")
     client.last(job)

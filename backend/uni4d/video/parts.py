@@ -152,7 +152,6 @@ def find_legs(samples: Array) -> Legs | None:
     """
     ground, height = float(samples[:, 2].min()), max(float(np.ptp(samples[:, 2])), 1e-9)
     middle = 0.5 * float(samples[:, 0].min() + samples[:, 0].max())
-    clear = 0.1 * float(np.ptp(samples[:, 0]))
     link = 3.5 * float(np.median(cKDTree(samples).query(samples, k=2)[0][:, 1]))
     reach = 0.5 * float(np.linalg.norm(np.ptp(samples, axis=0)))
     best: list[Array] = []
@@ -161,7 +160,7 @@ def find_legs(samples: Array) -> Legs | None:
         feet = [
             sole
             for sole in soles
-            if _spread_of(sole) < 0.25 * reach and abs(float(sole[:, 0].mean()) - middle) > clear
+            if _spread_of(sole) < 0.25 * reach and abs(np.mean(np.sign(sole[:, 0] - middle))) > 0.8
         ]
         if len(best) < len(feet) <= _MOST_LEGS:
             best = feet

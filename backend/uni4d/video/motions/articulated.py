@@ -51,7 +51,10 @@ def _step(
         lift = 0.25 * (legs.hips[leg] - legs.ground) * max(math.cos(2.0 * math.pi * cycle), 0.0) ** 2
         # The knee bends: a lifted foot draws nearer to its hip, the more the farther it is from it.
         moved += swung + (lift * weight)[:, None] * UP
-    rise = (0.035 + flight) * body.size[2] * hump(2.0 * phase)
+    # An inverted pendulum: the trunk is highest over the upright standing leg, and sinks as the legs spread.
+    stride = track.amplitude * wave(phase)
+    sunk = float(np.mean(legs.hips - legs.ground)) * (1.0 - math.cos(stride))
+    rise = flight * body.size[2] * hump(2.0 * phase) - sunk
     trunk = ramp(body.height_of(rest), 0.15, 0.7)
     moved = turned(moved, body.centre, UP, 0.12 * wave(phase) * trunk)
     moved = turned(moved, body.base, FRONT, 0.06 * wave(phase))

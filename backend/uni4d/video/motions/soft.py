@@ -135,7 +135,7 @@ def pulse(points: Array, rest: Array, body: Body, track: Track, phase: float) ->
 
 def grow(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
     """Larger and larger from the base up, with a slight overshoot at the end."""
-    size = ease(phase / 0.85) + 0.08 * bump(min(phase, 0.999), 0.7, 1.0)
+    size = ease(phase / 0.85) + 0.08 * bump(phase, 0.7, 1.0)
     return scale(points, body.base, 1.0 + track.amplitude * size)
 
 

@@ -54,12 +54,6 @@ def animate(
             f"There is no video model “{config.model}”.",
             "Set animate.model to “kinematic”.",
         )
-    if config.frames < 1 or not config.fps > 0 or config.size < 16:
-        raise Uni4DError(
-            "bad-setting",
-            f"No clip has {config.frames} frames at {config.fps:g} fps, {config.size} pixels wide.",
-            "Use at least 1 frame, a positive rate and at least 16 pixels.",
-        )
     progress(0.0, "reading the motion")
     camera = scaled(views.cameras[alignment.key_view], config.size)
     body = Body.from_mesh(mesh.vertices, mesh.faces)

@@ -11,6 +11,7 @@ from typing import Any
 import cattrs
 from attrs import evolve, field, frozen, validators
 
+from uni4d.config import explain
 from uni4d_shared.errors import Uni4DError
 
 __all__ = ["MotionProgram", "Track"]
@@ -95,9 +96,10 @@ class MotionProgram:
         try:
             program = _converter.structure(values, cls)
         except (cattrs.BaseValidationError, ValueError, TypeError, KeyError) as error:
-            reasons = "; ".join(cattrs.transform_error(error))
             raise Uni4DError(
-                "program-invalid", f"Not a motion program: {reasons}.", "Send one made by `uni4d animate`."
+                "program-invalid",
+                f"Not a motion program: {explain(error)}.",
+                "Send one made by `uni4d animate`.",
             ) from error
         unknown = [verb for verb in program.verbs if verb not in VERBS]
         if unknown:

@@ -1,4 +1,5 @@
-"""Bodies with known parts: a person, a dog, a lamp and a plane made of boxes, one metre or so tall, facing −Y."""
+"""Bodies with known parts: a person, a dog, a lamp and a plane made of boxes, one metre or so tall, facing
+−Y."""
 
 from __future__ import annotations
 

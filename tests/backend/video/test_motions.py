@@ -1,4 +1,5 @@
-"""What every verb has in common: it starts near rest, is smooth, loops when it is cyclic, and tears nothing."""
+"""What every verb has in common: it starts near rest, is smooth, loops when it is cyclic, and tears
+nothing."""
 
 from __future__ import annotations
 

@@ -362,9 +362,7 @@ def test_a_dog_walks_with_diagonal_legs_together(shapes) -> None:  # noqa: ANN00
         region(shape, (x, y, -1), (x + 0.2, y + 0.2, 0.01))
         for x, y in ((0.02, -0.4), (-0.2, -0.4), (0.02, 0.2), (-0.2, 0.2))
     ]
-    ahead = np.array(
-        [((moved(shape, "walk", 0.25) - shape.vertices)[foot] @ FRONT).mean() for foot in feet]
-    )
+    ahead = np.array([((moved(shape, "walk", 0.25) - shape.vertices)[foot] @ FRONT).mean() for foot in feet])
     assert ahead[0] * ahead[3] > 0 < ahead[1] * ahead[2]
     assert ahead[0] * ahead[1] < 0
 
@@ -382,7 +380,9 @@ def test_a_run_leaves_the_ground(shapes) -> None:  # noqa: ANN001
     shape = shapes["person"]
     lowest = [float(moved(shape, "run", p)[:, 2].min()) for p in np.linspace(0, 1, 41)]
     assert max(lowest) > 0.03
-    assert [float(moved(shape, "walk", p)[:, 2].min()) < 0.03 for p in np.linspace(0, 1, 41)].count(False) == 0
+    assert [float(moved(shape, "walk", p)[:, 2].min()) < 0.03 for p in np.linspace(0, 1, 41)].count(
+        False
+    ) == 0
 
 
 @pytest.mark.parametrize("kind", ["person", "lamp", "dog"])

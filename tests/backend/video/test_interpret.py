@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from uni4d.video.interpret import interpret, nearest_verb
+from uni4d.video.program import MotionProgram
+from uni4d.video.verbs import DEFAULT_VERB, VERBS
+from uni4d_shared.errors import Uni4DError
+from uni4d_shared.types import Query
+
+
+def program(motion: str, thing: str = "a thing", **changes: object) -> MotionProgram:
+    return interpret(Query(f"{thing} {motion}", thing, motion), duration=2.0, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def embed() -> Callable[[str], np.ndarray]:
+    from uni4d.encoders.local.minilm import MiniLM
+
+    encoder = MiniLM()
+    return lambda text: np.asarray(encoder.encode([text]).pooled)[0]
+
+
+def test_the_five_prompts_of_the_demo() -> None:
+    verbs = {
+        "is dancing": "dance",
+        "flies in circles": "circle",
+        "is nodding": "nod",
+        "is walking": "walk",
+        "is spinning": "spin",
+    }
+    for motion, verb in verbs.items():
+        made = program(motion)
+        assert made.verbs == (verb,)
+        assert made.notes == ()
+        assert made.motion_text == motion
+
+
+@pytest.mark.parametrize("verb", [name for name, row in VERBS.items() if row.cyclic])
+def test_the_period_of_a_cyclic_verb_divides_the_clip(verb: str) -> None:
+    for words in ("", "slowly", "fast", "gently"):
+        (track,) = program(f"{VERBS[verb].synonyms[0]} {words}").tracks
+        assert track.cycles == int(track.cycles) >= 1
+
+
+def test_speed_words_and_settings() -> None:
+    usual = program("shakes").tracks[0].cycles
+    assert program("shakes slowly").tracks[0].cycles == usual / 2
+    assert program("shakes fast").tracks[0].cycles == usual * 2
+    assert program("shakes", speed=2.0).tracks[0].cycles == usual * 2
+    slow = program("spins slowly")
+    assert slow.tracks[0].cycles == 1
+    assert "least that loops" in slow.notes[0]
+
+
+def test_counts_win_over_speed() -> None:
+    assert program("jumps three times").tracks[0].cycles == 3
+    assert program("quickly nods twice").tracks[0].cycles == 2
+    assert program("spins twice").tracks[0].amplitude == pytest.approx(2 * math.pi)
+
+
+def test_amplitude_words_and_settings() -> None:
+    usual = VERBS["swing"].amplitude
+    assert program("swings slightly").tracks[0].amplitude == pytest.approx(usual / 2)
+    assert program("swings wildly").tracks[0].amplitude == pytest.approx(1.5 * usual)
+    assert program("swings", amplitude=0.2).tracks[0].amplitude == pytest.approx(0.2 * usual)
+    assert program("spins wildly").tracks[0].amplitude == pytest.approx(2 * math.pi), "or it would not loop"
+
+
+@pytest.mark.parametrize(
+    ("motion", "axis"),
+    [
+        ("spins", (0, 0, 1)),
+        ("spins clockwise", (0, 0, -1)),
+        ("spins counterclockwise", (0, 0, 1)),
+        ("turns to the right", (0, 0, -1)),
+        ("slides to the left", (1, 0, 0)),
+        ("slides forward", (0, -1, 0)),
+        ("falls over backwards", (-1, 0, 0)),
+        ("falls to the left", (0, 1, 0)),
+        ("flies upwards", (0, 0, 1)),
+        ("flies in circles clockwise", (0, 0, -1)),
+    ],
+)
+def test_directions(motion: str, axis: tuple[float, float, float]) -> None:
+    assert program(motion).tracks[0].axis == pytest.approx(axis)
+
+
+def test_several_motions_at_once() -> None:
+    assert program("flies in circles while its wings flap").verbs == ("circle", "flap")
+    assert program("jumps and spins").verbs == ("jump", "spin")
+    assert program("walks in circles").verbs == ("walk", "orbit")
+    assert program("goes around in circles").verbs == ("orbit",)
+
+
+def test_what_the_object_is_matters() -> None:
+    assert program("is flying", "an owl").verbs == ("fly", "flap")
+    assert program("is flying", "a biplane").verbs == ("fly",)
+    assert program("lights up", "desk lamps").tracks[0].part == "head"
+    assert program("lights up", "a snowman").tracks[0].part == "whole"
+
+
+def test_no_motion_is_a_gentle_default_and_said_so() -> None:
+    made = program("")
+    assert made.verbs == (DEFAULT_VERB,)
+    assert "names no motion" in made.notes[0]
+    assert "hovering" in made.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("motion", "plausible"),
+    [
+        ("is moonwalking", {"walk", "dance", "circle", "orbit", "slide", "hover"}),
+        ("is ablaze", {"light_up", "glow", "melt", "blink"}),
+        ("performs ballet", {"dance", "spin"}),
+        ("is drowning", {"swim", "drop", "melt", "breathe"}),
+    ],
+)
+def test_an_unknown_motion_becomes_the_nearest_verb_and_it_is_said(
+    embed: Callable[[str], np.ndarray], motion: str, plausible: set[str]
+) -> None:
+    made = program(motion, embed_text=embed)
+    assert made.verbs[0] in plausible
+    assert motion in made.notes[0]
+    assert "nearest verb" in made.notes[0]
+
+
+def test_every_verb_is_nearest_to_itself(embed: Callable[[str], np.ndarray]) -> None:
+    for verb, text in (("dance", "is dancing"), ("light_up", "is lighting up")):
+        name, cosine = nearest_verb(text, embed)
+        assert name == verb
+        assert cosine == pytest.approx(1.0, abs=1e-4)
+
+
+def test_without_an_encoder_an_unknown_motion_is_an_error_that_lists_the_verbs() -> None:
+    with pytest.raises(Uni4DError) as caught:
+        program("is moonwalking")
+    assert caught.value.code == "motion-unknown"
+    assert "dance" in caught.value.cure

@@ -61,7 +61,7 @@ AUXILIARIES = _words(
 
 RELATIVES = _words(
     """
-    that which who while as
+    that which who whose while as
     """
 )
 

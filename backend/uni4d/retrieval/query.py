@@ -189,6 +189,8 @@ class _Scan:
             word = self.words[index]
             if complete and self._starts_predicate(index, start):
                 return index
+            if index > start and self._is_final_participle(index):
+                return index
             if word.lower in _LINKS:
                 complete = False
             elif word.part in ("NOUN", "PROPN", "PRON") or word.lower in OBJECT_WORDS:
@@ -196,6 +198,17 @@ class _Scan:
             elif word.part == "VERB" and index > start and not self._modifies_next(index):
                 complete = True  # a noun that the tagger took for a verb
         return len(self.words)
+
+    def _is_final_participle(self, index: int) -> bool:
+        """A motion's participle that ends the prompt, whatever the tagger makes of the words before it."""
+        word, previous = self.words[index], self.words[index - 1]
+        return (
+            index + 1 == len(self.words)
+            and word.lower.endswith("ing")
+            and word.lower in motion_words()
+            and word.lower not in NOUNS_IN_ING | OBJECT_WORDS
+            and previous.lower not in DETERMINERS | _LINKS
+        )
 
     def _starts_predicate(self, index: int, start: int) -> bool:
         word = self.words[index]
@@ -241,7 +254,7 @@ class _Scan:
             return False
         if following is not None and following.lower in AUXILIARIES and following.tag != "POS":
             return False  # "the porch swing is …", "the lights are …"
-        if word.lower.endswith("ing"):
+        if word.lower.endswith("ing") and word.lower not in NOUNS_IN_ING:
             return True
         if word.part in ("VERB", "AUX") and word.tag in ("VBZ", "VBD", "VBP", "VB"):
             return word.lower not in OBJECT_WORDS or self._agrees(index, start)

@@ -245,7 +245,7 @@ def parse_mtl(data: bytes, members: Members) -> dict[str, Material]:
             if pair not in combined:
                 combined[pair] = with_alpha_from(image, mask)
             image = combined[pair]
-        color = (1.0, 1.0, 1.0) if image is not None else _color(values.get("Kd", "0.8 0.8 0.8"))
+        color = (1.0, 1.0, 1.0) if image is not None else _lit_color(values)
         shine = float(values.get("Ns", "10").split()[0])
         materials[name] = Material(
             name,
@@ -261,6 +261,19 @@ def _color(text: str) -> tuple[float, float, float]:
     values = [float(value) for value in text.split()[:3]]
     values += values[-1:] * (3 - len(values))
     red, green, blue = (min(max(value, 0.0), 1.0) for value in values)
+    return red, green, blue
+
+
+def _lit_color(values: Mapping[str, str]) -> tuple[float, float, float]:
+    """The diffuse colour, brightened by a strong highlight.
+
+    Old renderers draw metal as dark paint with a broad white highlight (Kd 0.1, Ks 1.0). Without the
+    highlight, as a base colour, it would be black. Highlights up to a half are gloss and change nothing.
+    """
+    diffuse, highlight = _color(values.get("Kd", "0.8 0.8 0.8")), _color(values.get("Ks", "0 0 0"))
+    red, green, blue = (
+        min(kd + 0.6 * max(ks - 0.5, 0.0), max(kd, 0.8)) for kd, ks in zip(diffuse, highlight, strict=True)
+    )
     return red, green, blue
 
 

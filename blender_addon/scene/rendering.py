@@ -176,7 +176,6 @@ class Studio:
         render.dither_intensity = 0.0
         render.use_compositing = False
         render.use_sequencer = False
-        render.use_persistent_data = True  # meshes and textures stay in the engine from view to view
         render.image_settings.file_format = "PNG"
         render.image_settings.color_mode = "RGBA"
         render.image_settings.color_depth = "8"

@@ -72,7 +72,6 @@ class Catalog:
                 "fingerprint": [reading.fingerprint for reading in readings],
                 "error": [reading.error for reading in readings],
                 "faces": pa.array([reading.faces for reading in readings], pa.int64()),
-                "vertices": pa.array([reading.vertices for reading in readings], pa.int64()),
                 "extents": pa.array([reading.extents for reading in readings], pa.list_(pa.float64(), 3)),
                 "features": pa.array([reading.features for reading in readings], pa.list_(pa.float32())),
             }

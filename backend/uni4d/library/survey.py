@@ -43,7 +43,6 @@ class Reading:
     error: str = ""
     """Why the mesh cannot be used; empty when it can."""
     faces: int = 0
-    vertices: int = 0
     extents: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Metres."""
     features: NDArray[Any] = field(factory=lambda: np.zeros(0, np.float32), eq=False, repr=False)
@@ -67,7 +66,7 @@ class Surveyor:
         from uni4d.library.photographs import photograph
 
         try:
-            mesh = self.source.load(entry)
+            mesh = self.source.load(entry, draft=True)
             pictures = photograph(mesh, self.views)
             thumbnail = thumbnail_path(Store(self.files), entry)
             if not thumbnail.exists():
@@ -82,7 +81,6 @@ class Surveyor:
             entry.uid,
             self.fingerprint(entry),
             faces=len(mesh.faces),
-            vertices=len(mesh.vertices),
             extents=(width, depth, height),
             features=features.astype(np.float32).reshape(-1),
         )

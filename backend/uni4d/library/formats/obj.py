@@ -9,6 +9,7 @@ Blender: exporters leave meaningless colours beside ``map_Kd``.
 from __future__ import annotations
 
 import posixpath
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,8 +36,13 @@ def read_obj(
     members: Members,
     name: str = "mesh",
     default_materials: Mapping[str, Material] | None = None,
+    *,
+    draft: bool = False,
 ) -> TexturedMesh:
     """The mesh in the bytes of an OBJ file; ``ValueError`` says what is wrong with it.
+
+    A ``draft`` has the same triangles and colours, but no shared vertices and flat normals, and concave
+    polygons may be filled wrongly: enough for small pictures, in a third of the time.
 
     ``members`` finds material libraries and textures; ``default_materials`` are materials that the file
     may name without defining them.
@@ -47,7 +53,7 @@ def read_obj(
     materials = dict(default_materials or {})
     for library in scan.libraries:
         materials.update(parse_mtl(_read_library(library, members), members))
-    return _assemble(scan, materials, name)
+    return _assemble(scan, materials, name, draft=draft)
 
 
 @define
@@ -69,23 +75,27 @@ def _scan(data: bytes) -> _Scan:
     polygons, flags = scan.faces.setdefault(material, []), scan.smooth.setdefault(material, [])
     if b"\\\n" in data or b"\\\r\n" in data:
         data = data.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")
-    for raw in data.split(b"\n"):
-        line = raw.strip()
-        keyword, _, rest = line.partition(b" ")
-        if keyword == b"v":
-            scan.positions.append(rest)
-        elif keyword == b"f":
-            corners = rest.split()
-            if b"-" in rest:
+    for line in data.split(b"\n"):
+        start = line[:2]
+        if start == b"v ":
+            scan.positions.append(line[2:])
+            continue
+        if start == b"f ":
+            corners = line[2:].split()
+            if b"-" in line:
                 corners = [_absolute(corner, scan) for corner in corners]
             if len(corners) >= 3:
                 polygons.append(corners)
                 flags.append(smooth)
-        elif keyword == b"vt":
-            scan.texture_coordinates.append(rest)
-        elif keyword == b"vn":
-            scan.normals.append(rest)
-        elif keyword == b"usemtl":
+            continue
+        if start == b"vt":
+            scan.texture_coordinates.append(line[3:])
+            continue
+        if start == b"vn":
+            scan.normals.append(line[3:])
+            continue
+        keyword, _, rest = line.strip().partition(b" ")
+        if keyword == b"usemtl":
             material = rest.strip()
             polygons, flags = scan.faces.setdefault(material, []), scan.smooth.setdefault(material, [])
         elif keyword == b"s":
@@ -110,10 +120,10 @@ def _numbers(lines: list[bytes], width: int) -> Array:
     """The first ``width`` numbers of every line, ``[N, width]``; missing ones are 0."""
     if not lines:
         return np.zeros((0, width))
-    values = b" ".join(lines).split()
-    per_line, rest = divmod(len(values), len(lines))
-    if rest == 0 and per_line >= width and len(lines[0].split()) == per_line == len(lines[-1].split()):
-        return np.array(values, dtype=np.float64).reshape(-1, per_line)[:, :width]
+    per_line = len(lines[0].split())
+    values = _parse(b" ".join(lines), np.float64)
+    if len(values) == per_line * len(lines) and per_line >= width and len(lines[-1].split()) == per_line:
+        return values.reshape(-1, per_line)[:, :width]
     rows = np.zeros((len(lines), width))
     for row, line in zip(rows, lines, strict=True):
         found = [float(value) for value in line.split()[:width]]
@@ -121,13 +131,29 @@ def _numbers(lines: list[bytes], width: int) -> Array:
     return rows
 
 
+def _parse(text: bytes, dtype: type[np.generic]) -> Array:
+    """Numbers separated by white space; ``ValueError`` when there is anything else."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # numpy's way to say "not a number"
+        try:
+            return np.fromstring(text, dtype=dtype, sep=" ")
+        except DeprecationWarning as error:
+            raise ValueError("a number cannot be read") from error
+
+
 def _indices(tokens: list[bytes], counts: tuple[int, int, int]) -> Array:
     """Corner tokens as zero-based indices ``[N, 3]`` (position, texture, normal); −1 where absent."""
     rows = np.full((len(tokens), 3), -1, dtype=np.int64)
-    for row, token in zip(rows, tokens, strict=True):
-        for slot, part in enumerate(token.split(b"/")[:3]):
-            if part:
-                row[slot] = int(part) - 1
+    slashes = tokens[0].count(b"/")
+    joined = b" ".join(tokens)
+    if slashes <= 2 and b"//" not in joined and all(token.count(b"/") == slashes for token in tokens):
+        values = _parse(joined.replace(b"/", b" "), np.int64)
+        rows[:, : slashes + 1] = values.reshape(len(tokens), slashes + 1) - 1
+    else:
+        for row, token in zip(rows, tokens, strict=True):
+            for slot, part in enumerate(token.split(b"/")[:3]):
+                if part:
+                    row[slot] = int(part) - 1
     for slot, count in enumerate(counts):
         if rows[:, slot].max(initial=-1) >= count or rows[:, slot].min(initial=0) < -1:
             raise ValueError("a face names a vertex that does not exist")
@@ -136,7 +162,7 @@ def _indices(tokens: list[bytes], counts: tuple[int, int, int]) -> Array:
     return rows
 
 
-def _assemble(scan: _Scan, materials: Mapping[str, Material], name: str) -> TexturedMesh:
+def _assemble(scan: _Scan, materials: Mapping[str, Material], name: str, *, draft: bool) -> TexturedMesh:
     positions = _numbers(scan.positions, 3)
     coordinates = _numbers(scan.texture_coordinates, 2)
     normals = _numbers(scan.normals, 3)
@@ -149,7 +175,7 @@ def _assemble(scan: _Scan, materials: Mapping[str, Material], name: str) -> Text
         numbers: dict[bytes, int] = {}
         ids = [[numbers.setdefault(token, len(numbers)) for token in polygon] for polygon in polygons]
         table = _indices(list(numbers), tables)
-        triangles, origin = triangulate(ids, positions[table[:, 0]])
+        triangles, origin = triangulate(ids, positions[table[:, 0]], exact=not draft)
         corners.append(table[triangles])  # [F, 3, 3]
         owners.append(np.full(len(triangles), len(used)))
         flat.append(~np.array(scan.smooth[key])[origin])
@@ -159,6 +185,8 @@ def _assemble(scan: _Scan, materials: Mapping[str, Material], name: str) -> Text
     if not solid.any():
         raise ValueError("the file has no faces with an area")
     corner, owner, flat_face = corner[solid], owner[solid], flat_face[solid]
+    if draft:
+        return _draft(positions, coordinates, corner, owner, used, name)
     shading = corner_normals(positions, corner[:, :, 0], flat_face)
     given = corner[:, :, 2] >= 0
     if given.any():
@@ -172,6 +200,29 @@ def _degenerate(triangles: Array) -> Array:
     """Which of the triangles ``[F, 3, 3]`` have two corners in one place."""
     a, b, c = np.moveaxis(triangles, 1, 0)
     return (a == b).all(axis=1) | (b == c).all(axis=1) | (c == a).all(axis=1)
+
+
+def _draft(
+    positions: Array, coordinates: Array, corner: Array, owner: Array, materials: list[Material], name: str
+) -> TexturedMesh:
+    """Every corner a vertex of its own."""
+    place, texture = corner[:, :, 0].reshape(-1), corner[:, :, 1].reshape(-1)
+    uv = np.zeros((len(place), 2))
+    mapped = texture >= 0
+    uv[mapped] = coordinates[texture[mapped]] * (1, -1) + (0, 1)
+    vertices = world_from_gltf(positions[place])
+    a, b, c = np.moveaxis(vertices.reshape(-1, 3, 3), 1, 0)
+    normals = np.cross(b - a, c - a)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
+    return TexturedMesh(
+        vertices=vertices.astype(np.float32),
+        normals=np.repeat(normals, 3, axis=0).astype(np.float32),
+        uv=uv.astype(np.float32),
+        faces=np.arange(len(place), dtype=np.int32).reshape(-1, 3),
+        face_material=owner.astype(np.int32),
+        materials=tuple(materials),
+        name=name,
+    )
 
 
 def _split_vertices(

@@ -51,14 +51,21 @@ def read_mesh_file(path: Path) -> TexturedMesh:
 
 
 def read_archived_mesh(
-    archive: zipfile.ZipFile, member: str, default_materials: Mapping[str, Material] | None = None
+    archive: zipfile.ZipFile,
+    member: str,
+    default_materials: Mapping[str, Material] | None = None,
+    *,
+    draft: bool = False,
 ) -> TexturedMesh:
-    """The OBJ or GLB ``member`` of an open archive with its materials and textures."""
+    """The OBJ or GLB ``member`` of an open archive with its materials and textures.
+
+    ``draft``: see :func:`uni4d.library.formats.obj.read_obj`.
+    """
     try:
         data = ArchiveMembers(archive, "").read(member)
         members = ArchiveMembers(archive, posixpath.dirname(member))
         name = posixpath.splitext(posixpath.basename(member))[0]
-        return _decode(data, member, members, name, default_materials)
+        return _decode(data, member, members, name, default_materials, draft=draft)
     except _BAD_FILE as error:
         place = f"{archive.filename}:{member}"
         raise Uni4DError("mesh-unreadable", f"{place} cannot be read: {error}.", _CURE) from error
@@ -77,10 +84,12 @@ def _decode(
     members: Members,
     name: str,
     default_materials: Mapping[str, Material] | None = None,
+    *,
+    draft: bool = False,
 ) -> TexturedMesh:
     suffix = posixpath.splitext(file_name)[1].lower()
     if suffix == ".obj":
-        return read_obj(data, members, name, default_materials)
+        return read_obj(data, members, name, default_materials, draft=draft)
     if suffix == ".glb":
         return read_glb(data, members, name)
     if suffix == ".gltf":

@@ -16,10 +16,13 @@ _MAX_CLIPPED = 512
 """Corners up to which a concave polygon is clipped exactly; beyond it a fan must do (clipping is cubic)."""
 
 
-def triangulate(polygons: Sequence[Sequence[int]], positions: Array) -> tuple[Array, Array]:
+def triangulate(
+    polygons: Sequence[Sequence[int]], positions: Array, *, exact: bool = True
+) -> tuple[Array, Array]:
     """Triangles ``[F, 3]`` of polygons given as indices into ``positions`` ``[P, 3]``.
 
-    Also returns ``[F]``, the polygon that each triangle came from.
+    Also returns ``[F]``, the polygon that each triangle came from. Unless ``exact``, concave polygons are
+    filled as fans, too.
     """
     by_size: dict[int, list[int]] = {}
     for number, polygon in enumerate(polygons):
@@ -29,7 +32,7 @@ def triangulate(polygons: Sequence[Sequence[int]], positions: Array) -> tuple[Ar
     for size, numbers in sorted(by_size.items()):
         corners = np.array([polygons[number] for number in numbers], dtype=np.int64)
         fan = np.stack([corners[:, [0, i, i + 1]] for i in range(1, size - 1)], axis=1)  # [n, size-2, 3]
-        if 3 < size <= _MAX_CLIPPED:
+        if exact and 3 < size <= _MAX_CLIPPED:
             for index in np.flatnonzero(_concave(positions[corners])):
                 fan[index] = corners[index][_clip_ears(positions[corners[index]])]
         triangles.append(fan.reshape(-1, 3))
@@ -53,37 +56,46 @@ def _concave(points: Array) -> Array:
     return (along < -1e-6 * np.abs(along).max(axis=1, keepdims=True)).any(axis=1)
 
 
-def _clip_ears(points: Array) -> Array:
-    """Triangles ``[k − 2, 3]`` of one simple polygon ``[k, 3]`` (Meisters 1975)."""
+def _clip_ears(points: Array) -> list[list[int]]:
+    """Triangles ``[k − 2][3]`` of one simple polygon ``[k, 3]`` (Meisters 1975), in plain Python.
+
+    Polygons have a handful of corners: numpy's cost per call would be ten times the arithmetic.
+    """
     normal = _newell((points - points[0])[None])[0]
-    drop = int(np.argmax(np.abs(normal)))
-    flat = np.delete(points, drop, axis=1) * (1 if (normal[drop] > 0) != (drop == 1) else -1) ** np.arange(2)
-    remaining = list(range(len(points)))
+    axis = int(np.argmax(np.abs(normal)))
+    first, second = ((1, 2), (2, 0), (0, 1))[axis]
+    if normal[axis] < 0:
+        first, second = second, first
+    flat: list[tuple[float, float]] = [(float(point[first]), float(point[second])) for point in points]
+    remaining = list(range(len(flat)))
     triangles = []
     while len(remaining) > 3:
-        ear = _first_ear(flat, remaining)
-        count = len(remaining)
-        triangles.append([remaining[ear - 1], remaining[ear], remaining[(ear + 1) % count]])
-        del remaining[ear]
+        place = _first_ear(flat, remaining)
+        triangles.append([remaining[place - 1], remaining[place], remaining[(place + 1) % len(remaining)]])
+        del remaining[place]
     triangles.append(remaining)
-    return np.array(triangles)
+    return triangles
 
 
-def _first_ear(flat: Array, remaining: list[int]) -> int:
+def _first_ear(flat: list[tuple[float, float]], remaining: list[int]) -> int:
     """The place in ``remaining`` of a corner that can be cut off; the widest one if none is clean."""
-    ring = flat[remaining]
-    before, after = np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0)
-    area = _cross(ring - before, after - ring)
-    for place in np.flatnonzero(area > 0):
-        a, b, c = before[place], ring[place], after[place]
-        inside = (
-            (_cross(b - a, ring - a) >= 0) & (_cross(c - b, ring - b) >= 0) & (_cross(a - c, ring - c) >= 0)
-        )
-        corner = (ring == a).all(axis=1) | (ring == b).all(axis=1) | (ring == c).all(axis=1)
-        if not (inside & ~corner).any():
-            return int(place)
-    return int(np.argmax(area))
+    count, widest, best = len(remaining), float("-inf"), 0
+    for place in range(count):
+        a = flat[remaining[place - 1]]
+        b = flat[remaining[place]]
+        c = flat[remaining[(place + 1) % count]]
+        area = _turn(a, b, c)
+        if area > widest:
+            widest, best = area, place
+        if area > 0 and not any(
+            _turn(a, b, p) >= 0 and _turn(b, c, p) >= 0 and _turn(c, a, p) >= 0
+            for p in (flat[index] for index in remaining)
+            if p not in (a, b, c)
+        ):
+            return place
+    return best
 
 
-def _cross(left: Array, right: Array) -> Array:
-    return left[..., 0] * right[..., 1] - left[..., 1] * right[..., 0]
+def _turn(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> float:
+    """Twice the signed area of a triangle; positive when it runs counter-clockwise."""
+    return (b[0] - a[0]) * (c[1] - b[1]) - (b[1] - a[1]) * (c[0] - b[0])

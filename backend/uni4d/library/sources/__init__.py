@@ -55,9 +55,10 @@ class Source(Protocol):
         """All objects in a stable order."""
         ...
 
-    def load(self, entry: Entry) -> TexturedMesh:
+    def load(self, entry: Entry, *, draft: bool = False) -> TexturedMesh:
         """The mesh as it goes into the library: upright, real size, base at height 0, centred in plan.
 
+        A ``draft`` may be coarser in what small pictures do not show (normals, shared vertices).
         ``Uni4DError("mesh-unreadable")`` names the file.
         """
         ...

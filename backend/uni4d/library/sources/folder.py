@@ -40,7 +40,7 @@ class FolderSource:
         )
         return [self._entry(path) for path in paths]
 
-    def load(self, entry: Entry) -> TexturedMesh:
+    def load(self, entry: Entry, *, draft: bool = False) -> TexturedMesh:
         mesh = load_mesh(self.folder / entry.key)
         largest = float(mesh.extents.max())
         if largest > 0 and not _SMALLEST <= largest <= _LARGEST:

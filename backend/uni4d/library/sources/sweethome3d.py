@@ -102,11 +102,11 @@ class SweetHome3DSource:
     def entries(self) -> list[Entry]:
         return [entry for archive in _archives(self.folder) for entry in self._read_catalogue(archive)]
 
-    def load(self, entry: Entry) -> TexturedMesh:
+    def load(self, entry: Entry, *, draft: bool = False) -> TexturedMesh:
         archive_name, _, member = entry.key.partition("!")
         archive = _open_archive(self.folder / archive_name)
         defaults = _default_materials(archive) if archive_name.endswith(".jar") else None
-        mesh = read_archived_mesh(archive, member, defaults)
+        mesh = read_archived_mesh(archive, member, defaults, draft=draft)
         if entry.rotation is not None:
             turn = GLTF_TO_WORLD @ np.array(entry.rotation).reshape(3, 3) @ GLTF_TO_WORLD.T
             mesh = evolve(

@@ -26,10 +26,10 @@ class FrameAdam:
         self._steps = torch.zeros(len(tensors[0]))
 
     @torch.no_grad()
-    def step(self, frames: Tensor, loss: Tensor, factor: float = 1.0) -> None:
+    def step(self, frames: Tensor, loss: Tensor, factor: float = 1.0, *, retain_graph: bool = False) -> None:
         """Differentiate ``loss`` and move ``frames`` ``[B]`` (each once) at ``factor`` times the rates."""
         with torch.enable_grad():
-            gradients = torch.autograd.grad(loss, self._tensors, allow_unused=True)
+            gradients = torch.autograd.grad(loss, self._tensors, allow_unused=True, retain_graph=retain_graph)
         self._steps[frames] += 1
         steps = self._steps[frames]
         for tensor, gradient, first, second, rate in zip(

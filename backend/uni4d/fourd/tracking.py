@@ -16,12 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from uni4d.fourd.layers import Layer
 from uni4d.fourd.motion import RigidTrack
-from uni4d.fourd.targets import Targets
 from uni4d.splatting.binding import multiply_quaternions
-from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.projection import rotation_matrices
-from uni4d.splatting.rasterise import Implementation, Rendered, rasterise
+from uni4d.splatting.rasterise import Rendered
 from uni4d_shared.progress import Progress, silent
 
 __all__ = ["track_rigidly", "tracking_loss"]
@@ -58,19 +57,17 @@ def tracking_loss(rendered: Rendered, image: Tensor, mask: Tensor) -> Tensor:
 
 
 def track_rigidly(
-    splats: SplatParameters,
-    targets: Targets,
+    layer: Layer,
     centre: Tensor,  # [3] metres
     radius: float,
     iterations: int = 40,
     progress: Progress = silent,
-    implementation: Implementation = "auto",
 ) -> RigidTrack:
-    """The pose of the object in every frame of ``targets`` (one level, best about 64 pixels wide)."""
-    tracker = _Tracker(splats.detached(), targets, centre, radius, implementation)
+    """The pose of the object in every frame, at the resolution of ``layer`` (best about 64 pixels wide)."""
+    tracker = _Tracker(layer, centre, radius)
     rest = _Pose(torch.tensor([1.0, 0.0, 0.0, 0.0]), torch.zeros(3))
     poses: list[_Pose] = []
-    frames = len(targets.images)
+    frames = len(layer.targets.images)
     for frame in range(frames):
         last = poses[-1] if poses else rest
         guess = _extrapolated(poses[-2], last) if len(poses) > 1 else last
@@ -82,20 +79,12 @@ def track_rigidly(
 
 
 class _Tracker:
-    def __init__(
-        self,
-        splats: SplatParameters,
-        targets: Targets,
-        centre: Tensor,
-        radius: float,
-        implementation: Implementation,
-    ) -> None:
-        self._targets = targets
+    def __init__(self, layer: Layer, centre: Tensor, radius: float) -> None:
+        self._layer, self._targets = layer, layer.targets
         self._centre, self._radius = centre, radius
-        self._implementation: Implementation = implementation
-        self._means, self._quaternions = splats.means - centre, splats.quaternions
-        self._appearance = splats.scales, splats.opacities, splats.colors.clamp(0.0, 1.0)
-        self._camera_axes = torch.as_tensor(targets.camera.world_to_camera[:3, :3], dtype=torch.float32)
+        self._means = layer.splats.means.detach() - centre
+        self._quaternions = layer.splats.quaternions.detach()
+        self._camera_axes = torch.as_tensor(layer.targets.camera.world_to_camera[:3, :3], dtype=torch.float32)
 
     def locate(self, frame: int, last: _Pose, guess: _Pose, iterations: int) -> _Pose:
         candidates = [guess, last]
@@ -117,10 +106,7 @@ class _Tracker:
     def _render(self, rotation: Tensor, shift: Tensor) -> Rendered:
         means = self._means @ rotation_matrices(rotation).T + self._centre + shift * self._radius
         quaternions = multiply_quaternions(rotation.expand_as(self._quaternions), self._quaternions)
-        return rasterise(
-            *(means, quaternions, *self._appearance),
-            *(self._targets.camera, self._targets.background, self._implementation),
-        )
+        return self._layer.draw(means, quaternions)
 
     def _loss(self, frame: int, pose: _Pose, guess: _Pose) -> Tensor:
         rendered = self._render(pose.rotation, pose.shift)

@@ -7,7 +7,7 @@ import importlib.util
 import torch
 from torch import Tensor
 
-from uni4d.splatting.projection import LOW_PASS, camera_tensors
+from uni4d.splatting.projection import camera_tensors
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.types import Camera
 
@@ -22,6 +22,7 @@ def render(
     colors: Tensor,
     camera: Camera,
     near: float,
+    low_pass: float,
 ) -> Tensor:
     """``[5, H, W]``: premultiplied red, green, blue, depth, and the transmittance."""
     missing = []
@@ -48,7 +49,7 @@ def render(
         width=camera.width,
         height=camera.height,
         near_plane=near,
-        eps2d=LOW_PASS,
+        eps2d=low_pass,
         render_mode="RGB+D",
     )
     return torch.cat([rendered[0].permute(2, 0, 1), 1.0 - alphas[0].permute(2, 0, 1)], dim=0)

@@ -62,6 +62,7 @@ def project(
     height: int,
     *,
     near: float = 1e-3,
+    low_pass: float = LOW_PASS,
 ) -> Projected:
     """Splats nearer than ``near`` metres come back with ``visible`` false and harmless finite values."""
     rotation, translation = world_to_camera[:3, :3], world_to_camera[:3, 3]
@@ -81,9 +82,9 @@ def project(
     axes = rotation_matrices(quaternions) * scales[:, None, :]  # R S
     p = (across[:, :, None] * axes).sum(1)  # [N, 3] first row of J W R S
     q = (down[:, :, None] * axes).sum(1)
-    xx = (p * p).sum(1) + LOW_PASS
+    xx = (p * p).sum(1) + low_pass
     xy = (p * q).sum(1)
-    yy = (q * q).sum(1) + LOW_PASS
+    yy = (q * q).sum(1) + low_pass
     determinant = xx * yy - xy * xy
     conics = torch.stack([yy, -xy, xx], dim=1) / determinant[:, None]
     return Projected(torch.stack([fx * u + skew * v + cx, fy * v + cy], dim=1), conics, z, visible)

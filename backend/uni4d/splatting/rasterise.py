@@ -26,7 +26,7 @@ from torch import Tensor
 
 from uni4d.splatting import cuda, native, reference
 from uni4d.splatting.model import SplatParameters
-from uni4d.splatting.projection import camera_tensors, project
+from uni4d.splatting.projection import LOW_PASS, camera_tensors, project
 from uni4d_shared.types import Camera
 
 __all__ = ["Implementation", "Rendered", "rasterise", "render"]
@@ -66,12 +66,15 @@ def rasterise(
     implementation: Implementation = "auto",
     *,
     near: float = 1e-3,
+    low_pass: float = LOW_PASS,
 ) -> Rendered:
     """Render one image, or ``B`` images from a sequence of ``B`` cameras of one size.
 
     With several cameras, each of the splats' tensors is either shared by all images or has a leading
-    dimension ``B`` (moments in time, say). Splats nearer than ``near`` metres are left out. Differentiable in
-    the five tensors of splats and in ``background``.
+    dimension ``B`` (moments in time, say). Splats nearer than ``near`` metres are left out. ``low_pass``
+    is the variance in pixels² that is added on the image plane; to render a smaller copy of what another size
+    shows, scale it with the square of the size. Differentiable in the five tensors of splats and in
+    ``background``.
     """
     splats = (means, quaternions, scales, opacities, colors)
     single = isinstance(cameras, Camera)
@@ -85,9 +88,9 @@ def rasterise(
     for index, camera in enumerate(views):
         here = _Scene(*(t[index] if t.ndim > rank else t for t, rank in zip(splats, _RANKS, strict=True)))
         if chosen == "gsplat":
-            planes = cuda.render(*here, camera, near)
+            planes = cuda.render(*here, camera, near, low_pass)
         else:
-            planes = _render_here(here, camera, near, chosen)
+            planes = _render_here(here, camera, near, low_pass, chosen)
         images.append(_finish(planes, backdrop))
     if single:
         return images[0]
@@ -176,11 +179,13 @@ def _kernel_works() -> bool:
     return True
 
 
-def _render_here(scene: _Scene, camera: Camera, near: float, chosen: str) -> Tensor:
+def _render_here(scene: _Scene, camera: Camera, near: float, low_pass: float, chosen: str) -> Tensor:
     """``[5, H, W]``: premultiplied red, green, blue, depth, and the transmittance."""
     means, quaternions, scales, opacities, colors = scene
     matrices = camera_tensors(camera, means.dtype)
-    projected = project(means, quaternions, scales, *matrices, camera.width, camera.height, near=near)
+    projected = project(
+        *(means, quaternions, scales, *matrices), camera.width, camera.height, near=near, low_pass=low_pass
+    )
     opacities = torch.where(projected.visible, opacities, torch.zeros_like(opacities))
     features = torch.cat([colors, projected.depths[:, None]], dim=1)
     composite = _composite_by_kernel if chosen == "cpu" else reference.composite

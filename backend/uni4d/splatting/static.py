@@ -20,7 +20,7 @@ from uni4d.splatting.rasterise import Implementation, render
 from uni4d_shared.progress import Progress, silent
 from uni4d_shared.types import ViewSet
 
-__all__ = ["refine_on_views"]
+__all__ = ["ViewLoss", "refine_on_views"]
 
 _WEIGHT_SSIM = 0.2
 _WEIGHT_MASK = 0.5
@@ -48,32 +48,19 @@ def refine_on_views(
 ) -> BoundSplats:
     """``bound`` with colours, opacities, sizes and (slightly) places fitted to ``views``.
 
-    Each step compares one view, over a random background so that alpha is learnt too, by L1, SSIM and the
-    mask. Splats that no view shows keep what they have. Deterministic for a seed.
+    Each step looks at one view (:class:`ViewLoss`). Splats that no view shows keep what they have.
+    Deterministic for a seed.
     """
-    if len(views.images) == 0:
-        raise ValueError("refine_on_views: there are no views")
     generator = torch.Generator().manual_seed(seed)
-    images, masks = _targets(views)
+    view_loss = ViewLoss(views, implementation)
     splats = bound.splats.detached(trainable=True)
     spacing = float(splats.scales.detach().median())
     anchors = bound.anchors(bound.vertices)
     optimiser = _optimiser(splats, spacing)
     decay = _FINAL_RATE ** (1.0 / max(iterations, 1))
-    order: list[int] = []
     for step in range(iterations):
-        order = order or torch.randperm(len(images), generator=generator).tolist()
-        view = order.pop()
-        background = torch.rand(3, generator=generator)
-        target = images[view] + (1.0 - masks[view])[..., None] * background
-        rendered = render(splats, views.cameras[view], background, implementation)
         offset = (splats.means - anchors) / spacing
-        loss = (
-            (1.0 - _WEIGHT_SSIM) * (rendered.image - target).abs().mean()
-            + _WEIGHT_SSIM * dissimilarity(rendered.image, target)
-            + _WEIGHT_MASK * (rendered.alpha - masks[view]).abs().mean()
-            + _WEIGHT_OFFSET * offset.square().mean()
-        )
+        loss = view_loss.of_next(splats, generator) + _WEIGHT_OFFSET * offset.square().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -83,10 +70,31 @@ def refine_on_views(
     return replace(bound, splats=splats.detached())
 
 
-def _targets(views: ViewSet) -> tuple[Tensor, Tensor]:
-    """Premultiplied images ``[V, H, W, 3]`` and masks ``[V, H, W]`` in [0, 1]."""
-    rgba = torch.from_numpy(views.images.astype(np.float32) / 255.0)
-    return rgba[..., :3] * rgba[..., 3:], rgba[..., 3]
+class ViewLoss:
+    """How far splats at rest are from the photographs, one view at a time in random order."""
+
+    def __init__(self, views: ViewSet, implementation: Implementation = "auto") -> None:
+        if len(views.images) == 0:
+            raise ValueError("ViewLoss: there are no views")
+        rgba = torch.from_numpy(views.images.astype(np.float32) / 255.0)
+        self._premultiplied, self._masks = rgba[..., :3] * rgba[..., 3:], rgba[..., 3]
+        self._cameras = views.cameras
+        self._implementation: Implementation = implementation
+        self._order: list[int] = []
+
+    def of_next(self, splats: SplatParameters, generator: torch.Generator) -> Tensor:
+        """L1, SSIM and mask against the next view, over a random background (so that alpha is learnt too)."""
+        if not self._order:
+            self._order = torch.randperm(len(self._cameras), generator=generator).tolist()
+        view = self._order.pop()
+        background, mask = torch.rand(3, generator=generator), self._masks[view]
+        target = self._premultiplied[view] + (1.0 - mask)[..., None] * background
+        rendered = render(splats, self._cameras[view], background, self._implementation)
+        return (
+            (1.0 - _WEIGHT_SSIM) * (rendered.image - target).abs().mean()
+            + _WEIGHT_SSIM * dissimilarity(rendered.image, target)
+            + _WEIGHT_MASK * (rendered.alpha - mask).abs().mean()
+        )
 
 
 def _optimiser(splats: SplatParameters, spacing: float) -> torch.optim.Adam:

@@ -268,7 +268,7 @@ _ROWS = (
         "wave arm, wave hand, wave goodbye, greet, hail, salute, beckon, wave hello, raise arm, "
         "gesture, swing arm",
         2.0,
-        _degrees(70),
+        _degrees(45),
         "radians",
         Y,
     ),

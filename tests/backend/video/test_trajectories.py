@@ -86,13 +86,18 @@ def test_tumble_turns_over_in_the_air(shapes) -> None:  # noqa: ANN001
     [("rock", LEFT, 0.25), ("swing", -FRONT, 0.25), ("tilt", -FRONT, 0.5)],
 )
 def test_leaning_turns(shapes, verb: str, axis: np.ndarray, peak: float) -> None:  # noqa: ANN001
-    shape = shapes["person"]
+    shape = shapes["dog"]
     rotation, _, residual = rigid(shape, moved(shape, verb, peak))
     np.testing.assert_allclose(rotation, about(axis, VERBS[verb].amplitude), atol=1e-9)
     assert residual < 1e-9
     if verb != "tilt":
         back, _, _ = rigid(shape, moved(shape, verb, 0.75))
         np.testing.assert_allclose(back, rotation.T, atol=1e-9)
+
+
+def test_a_wide_body_rocks_from_side_to_side(shapes) -> None:  # noqa: ANN001
+    rotation, _, _ = rigid(shapes["person"], moved(shapes["person"], "rock", 0.25))
+    np.testing.assert_allclose(rotation, about(-FRONT, VERBS["rock"].amplitude), atol=1e-9)
 
 
 def test_a_swing_hangs_from_above_its_top(shapes) -> None:  # noqa: ANN001

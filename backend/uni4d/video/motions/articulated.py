@@ -48,7 +48,7 @@ def _step(
         hip = np.array([legs.feet[leg, 0], legs.feet[leg, 1], legs.hips[leg]])
         weight = weights[:, leg]
         swung = turned(points, hip, X, angle * weight) - points
-        lift = 0.25 * (legs.hips[leg] - legs.ground) * max(math.cos(2.0 * math.pi * cycle), 0.0) ** 2
+        lift = 0.2 * (legs.hips[leg] - legs.ground) * max(math.cos(2.0 * math.pi * cycle), 0.0) ** 2
         # The knee bends: a lifted foot draws nearer to its hip, the more the farther it is from it.
         moved += swung + (lift * weight)[:, None] * UP
     # An inverted pendulum: the trunk is highest over the upright standing leg, and sinks as the legs spread.
@@ -87,17 +87,25 @@ def look(points: Array, rest: Array, body: Body, track: Track, phase: float) -> 
 
 
 def wave_arm(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
-    """The arm goes up, waves three times, and comes down. Without an arm a front paw does; without either
-    the whole body waves like a reed."""
+    """The arm goes up to ``amplitude`` above the horizontal, waves three times, and comes down. Without an
+    arm a front paw does; without either the whole body waves like a reed."""
     place = phase % 1.0
     raised = ease(place / 0.25) * ease((1.0 - place) / 0.25)
-    angle = raised * (track.amplitude + 0.4 * wave(3.0 * place))
+    beckoning = 0.4 * wave(3.0 * place)
     if body.arm is not None:
+        reach = body.arm.tip - body.arm.joint
+        hanging = -math.atan2(float(reach[2]), max(float(reach[0]), 1e-9))  # below the horizontal
+        angle = raised * (min(track.amplitude + hanging, _SHOULDER) + beckoning)
         return turn_soft(points, body.arm.joint, FRONT, angle, body.arm.weight(rest))
     if body.paw is not None:
+        angle = raised * (min(track.amplitude + 0.4, _SHOULDER) + beckoning)
         return turn_soft(points, body.paw.joint, X, -angle, body.paw.weight(rest))
-    reed = 0.5 * raised * (0.5 + wave(3.0 * place)) * track.amplitude
+    reed = raised * (0.3 + 0.6 * wave(3.0 * place)) * track.amplitude
     return bend_rod(points, rest, body, body.base, UP, Y, reed, (0.0, body.size[2]))
+
+
+_SHOULDER = math.radians(115.0)
+"""How far an arm turns at most: past this, soft shoulders look wrung."""
 
 
 def flap(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:

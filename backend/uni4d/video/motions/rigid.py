@@ -45,12 +45,17 @@ def tumble(points: Array, rest: Array, body: Body, track: Track, phase: float) -
 
 
 def rock(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
-    """Rolls to and fro on a rounded base, without slipping: contact moves by radius × angle."""
+    """Rolls to and fro on a rounded base, without slipping: contact moves by radius × angle.
+
+    Rockers run lengthwise: a body much wider than deep rocks from side to side.
+    """
+    axis = np.asarray(track.axis)
+    if abs(axis[0]) == 1.0 and body.size[0] > 1.3 * body.size[1]:
+        axis = np.array([0.0, axis[0], 0.0])
     angle = track.amplitude * wave(phase)
     curvature = 0.9 * body.size[2]  # the base is an arc about a point near the top
     pivot = body.base + curvature * UP
-    along = np.cross(np.asarray(track.axis), UP)
-    return turned(points, pivot, track.axis, angle) + curvature * angle * along
+    return turned(points, pivot, axis, angle) + curvature * angle * np.cross(axis, UP)
 
 
 def swing(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:

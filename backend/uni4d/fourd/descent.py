@@ -2,7 +2,7 @@
 
 First a sweep through time at the coarsest level, where each frame starts from the nodes of the one before;
 then all frames in random order, from coarse to fine. At the finest level the splats' colours, opacities and
-sizes are polished too, on the clip and on the photographs in turn: what the clip does not show keeps its look.
+sizes are polished too, on the clip and on the photographs in turn: the rest keeps its look.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ class LibraryBuild(Command):
     """sweethome3d, or folder: any folder of meshes (OBJ, GLB, PLY, STL, OFF)."""
     path: Path | None = None
     """The source's folder; sweethome3d finds its own."""
+    force: bool = False
+    """Read every mesh again."""
 
     def settings(self) -> Config:
         config = super().settings()
@@ -35,7 +37,7 @@ class LibraryBuild(Command):
         from uni4d.library.build import build_library
 
         with self.progress("library") as progress:
-            library = build_library(self.settings().library, progress)
+            library = build_library(self.settings().library, progress, force=self.force)
         return {"assets": len(library.assets()), "root": str(self.settings().library.root)}
 
     def show(self, result: dict[str, Any]) -> None:
@@ -47,7 +49,7 @@ class LibraryInfo(Command):
     """How many assets the library holds, from which sources, under which licences."""
 
     def run(self) -> dict[str, Any]:
-        from uni4d.library.build import open_library
+        from uni4d.library.opened import open_library
 
         library = open_library(self.settings().library)
         assets = library.assets()

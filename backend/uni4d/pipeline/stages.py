@@ -35,7 +35,7 @@ from uni4d_shared.progress import Progress, section
 from uni4d_shared.types import Alignment, Asset, Clip, Query, ViewSet
 
 if TYPE_CHECKING:
-    from uni4d.library.build import Library
+    from uni4d.library.opened import Library
     from uni4d.library.geometry import TexturedMesh
     from uni4d.retrieval.embedding import TextShapeSpace
     from uni4d.retrieval.search import Searcher
@@ -126,8 +126,8 @@ class Stages:
         text = self.space.embed_text(query.object_text)
         asset = self.space.embed_mesh(self.mesh("", glb)) if glb else self.space.embed_asset(uid)
         progress(0.4, "embedding the views")
-        images = self.space.embed_images(views.images)
-        alignment = align(query, asset, images, text, self.config.align)
+        images = self.space.embed_images(views.images, uid)
+        alignment = align(query, asset, images, text, self.config.align, cameras=views.cameras)
         progress(1.0, f"score {alignment.score:.2f}")
         return AlignResult(alignment)
 
@@ -194,7 +194,7 @@ class Stages:
 
     @cached_property
     def library(self) -> Library:
-        from uni4d.library.build import open_library
+        from uni4d.library.opened import open_library
 
         return open_library(self.config.library)
 
@@ -202,7 +202,7 @@ class Stages:
     def searcher(self) -> Searcher:
         from uni4d.retrieval.search import Searcher
 
-        return Searcher(self.library)
+        return Searcher(self.library, self.space)
 
     @cached_property
     def space(self) -> TextShapeSpace:

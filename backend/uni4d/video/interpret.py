@@ -95,15 +95,16 @@ def _unit(vector: ArrayLike) -> np.ndarray:
 
 
 def _with_company(names: list[str], modifiers: list[Modifier], object_text: str) -> list[str]:
-    """Verbs that come along: wings beat in flight, and “in circles” adds a circle to what cannot circle
-    itself."""
-    circling = any(modifier.kind == "path" and modifier.value == "circle" for modifier in modifiers)
-    if circling and "fly" in names:
+    """Verbs that come along: a gait that is told where to go travels there, and wings beat in flight."""
+    paths = {modifier.value for modifier in modifiers if modifier.kind == "path"}
+    led = any(modifier.kind == "direction" for modifier in modifiers)
+    if "circle" in paths and "fly" in names:
         names = ["circle" if name == "fly" else name for name in names]
-    elif circling and _GROUNDED & set(names):
+    elif "circle" in paths and _GROUNDED & set(names):
         names = [name for name in names if VERBS[name].layer != "path"] + ["orbit"]
-    flying = {"fly", "circle"} & set(names)
-    if flying and "flap" not in names and _WINGED & set(_words(object_text)):
+    elif led and {"walk", "run"} & set(names) and all(VERBS[name].layer != "path" for name in names):
+        names = [*names, "drive" if "return" in paths else "approach"]
+    if {"fly", "circle"} & set(names) and "flap" not in names and _WINGED & set(_words(object_text)):
         names = [*names, "flap"]
     return names
 

@@ -65,7 +65,7 @@ _MODIFIERS: tuple[tuple[str, tuple[_Effect, ...]], ...] = (
     ("left and right", (("direction", _LEFT),)),
     ("up and down", (("direction", _UP), ("path", "return"))),
     ("back and forth, to and fro, forward and backward", (("direction", _AHEAD), ("path", "return"))),
-    ("in circle, in loop, around in circle, round in circle", (("path", "circle"),)),
+    ("in circle, in loop, around in circle, round in circle, around, round", (("path", "circle"),)),
     ("in place, on spot", (("path", "place"),)),
 )
 """Phrases → their effects."""

@@ -313,7 +313,9 @@ _ROWS = (
         cyclic=False,
     ),
     Verb("blink", "light", "flash, flicker, strobe, twinkle, blink on and off, wink", 0.5, 0.8, "ratio"),
-    Verb("glow", "light", "shimmer, gleam, radiate, sparkle, glimmer, glitter", 2.0, 0.7, "ratio"),
+    Verb(
+        "glow", "light", "burn, blaze, shimmer, gleam, radiate, sparkle, glimmer, glitter", 2.0, 0.7, "ratio"
+    ),
     Verb(
         "fade",
         "light",

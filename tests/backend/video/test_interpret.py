@@ -95,6 +95,17 @@ def test_several_motions_at_once() -> None:
     assert program("jumps and spins").verbs == ("jump", "spin")
     assert program("walks in circles").verbs == ("walk", "orbit")
     assert program("goes around in circles").verbs == ("orbit",)
+    assert program("runs around").verbs == ("run", "orbit")
+    assert program("flies around").verbs == ("circle",)
+
+
+def test_a_gait_stays_in_place_unless_it_is_told_where_to_go() -> None:
+    assert program("walks").verbs == ("walk",)
+    forward = program("walks slowly forward")
+    assert forward.verbs == ("walk", "approach")
+    assert forward.tracks[1].axis == (0.0, -1.0, 0.0)
+    assert program("walks to the left").tracks[1].axis == (1.0, 0.0, 0.0)
+    assert program("walks back and forth").verbs == ("walk", "drive")
 
 
 def test_what_the_object_is_matters() -> None:

@@ -22,8 +22,9 @@ from uni4d_shared.messages import FetchResult, FitResult
 from uni4d_shared.types import Camera, ViewSet
 
 from .client import Client
-from .generation import Generation, Settings, Step
+from .generation import Generation, Settings
 from .pump import Jobs
+from .run import Step
 from .run_folder import RunFolder
 from .scene import export, rendering
 from .scene.placement import Placed, resolve
@@ -51,9 +52,7 @@ def generate(
 ) -> None:
     """Run the chain for ``prompt`` in the present, empty scene and write everything into ``out``."""
     if not prompt.strip():
-        raise Uni4DError(
-            "prompt-empty", "The prompt is empty.", "Try: a teddy bear is dancing."
-        )
+        raise Uni4DError("prompt-empty", "The prompt is empty.", "Try: a teddy bear is dancing.")
     folder = RunFolder(out)
     before = folder.read_json("blender.json").get("seconds", {})
     client = Client(endpoint, control_endpoint, name=f"Blender {bpy.app.version_string}", keys=keys)

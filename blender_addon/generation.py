@@ -1,9 +1,7 @@
 """The chain as the add-on drives it: search → fetch → import → views → align → animate → fit → place.
 
-:class:`Generation` is a sequence of short steps on Blender's main thread. Between two steps Blender is free
-to draw and to listen; while the backend works, a step only looks whether it is done, and photographs are
-taken one per step. The window's timer and the loop without a window both just call
-:meth:`Generation.advance` until it returns False.
+Each class here is a :class:`~.run.Run`: short steps on Blender's main thread. While the backend works, a
+step only looks whether it is done, and photographs are taken one per step, so a window stays alive.
 
 No step keeps Blender data for the next one: the user may undo or delete meanwhile. Objects are found
 again by a mark on them (see :mod:`.scene.assets`).
@@ -11,20 +9,17 @@ again by a mark on them (see :mod:`.scene.assets`).
 
 from __future__ import annotations
 
-import hashlib
 import math
 import tempfile
-import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import bpy
 import numpy as np
 from attrs import frozen
 
 from uni4d_shared.cameras import bounding_sphere, orbit_rig
-from uni4d_shared.codec import encode
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.messages import (
     AlignRequest,
@@ -35,19 +30,16 @@ from uni4d_shared.messages import (
     FetchResult,
     FitRequest,
     FitResult,
-    Message,
     SearchRequest,
     SearchResult,
 )
-from uni4d_shared.progress import Cancelled
 from uni4d_shared.types import Camera, Hit, Query, ViewSet
 
-from .pump import Jobs, Pending
+from .pump import Jobs
+from .run import Run, Step, Store, digest
 from .scene import assets, meshes, placement, rendering
 
-__all__ = ["Generation", "Settings", "Step", "Store", "choose_hit"]
-
-Result = TypeVar("Result")
+__all__ = ["Generation", "Import", "Search", "Settings", "choose_hit", "import_asset", "rig"]
 
 
 @frozen
@@ -72,70 +64,59 @@ class Settings:
     """The scene belongs to this result: it takes the clip's rate and length."""
 
 
-@frozen
-class Step:
-    """How far the run is: what a progress bar shows."""
+class Search(Run):
+    """Find assets for a prompt."""
 
-    stage: str
-    fraction: float
-    message: str
+    first_stage = "search"
 
+    def __init__(self, prompt: str, jobs: Jobs, settings: Settings, *, store: Store | None = None) -> None:
+        super().__init__(jobs, store)
+        self.found: SearchResult | None = None
+        """The result, once the run has ended well."""
+        self._request = SearchRequest(prompt, settings.top)
 
-class Store(Protocol):
-    """Keeps the results of stages between runs. ``key`` stands for everything that a result depends on."""
-
-    def recall(self, stage: str, key: str, cls: type[Result]) -> Result | None: ...
-
-    def keep(self, stage: str, key: str, value: object) -> None: ...
+    def _run(self) -> Generator[Step, None, None]:
+        self.found = yield from self._ask("search", self._request, SearchResult)
 
 
-class Generation:
-    """One run, from a prompt (or from a hit of an earlier search) to the animated result in the scene."""
+class Import(Run):
+    """Fetch a hit and put its mesh into the scene."""
+
+    first_stage = "fetch"
+
+    def __init__(self, hit: Hit, jobs: Jobs, *, store: Store | None = None) -> None:
+        super().__init__(jobs, store)
+        self.mark = ""
+        """How its objects are found (:mod:`.scene.assets`), once the run has ended well."""
+        self._hit = hit
+
+    def _run(self) -> Generator[Step, None, None]:
+        fetched = yield from self._ask("fetch", FetchRequest(self._hit.uid), FetchResult)
+        yield Step("import", 0.0, self._hit.name)
+        self.mark = import_asset(fetched)
+        yield Step("import", 1.0, "done")
+
+
+class Generation(Run):
+    """The whole chain, from a prompt (or from an earlier search) to the animated result in the scene."""
+
+    first_stage = "search"
 
     def __init__(
         self,
         prompt: str,
         jobs: Jobs,
-        settings: Settings = Settings(),
+        settings: Settings,
         *,
         found: SearchResult | None = None,
         store: Store | None = None,
     ) -> None:
         """``found``: the prompt's search result, if it was searched before."""
-        self.step = Step("search", 0.0, "")
-        self.seconds: dict[str, float] = {}
-        """Wall time of each stage so far."""
+        super().__init__(jobs, store)
         self.placed: placement.Placed | None = None
         """The result, once the run has ended well."""
         self.clip_camera: Camera | None = None
-        self._prompt, self._jobs, self._settings = prompt, jobs, settings
-        self._found, self._store = found, store
-        self._pending: Pending | None = None
-        self._cancelled = False
-        self._steps = self._run()
-
-    def advance(self) -> bool:
-        """Do the next step; False when the run is complete. Raises what goes wrong, or ``Cancelled``."""
-        self._jobs.deliver()
-        if self._cancelled:
-            self._steps.close()
-            raise Cancelled
-        started, stage = time.perf_counter(), self.step.stage
-        try:
-            self.step = next(self._steps)
-        except StopIteration:
-            return False
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
-        return True
-
-    def cancel(self) -> None:
-        """Stop at the next step, and tell the backend to stop as well."""
-        self._cancelled = True
-        if self._pending is not None:
-            self._jobs.cancel(self._pending)
-
-    # --- the chain --------------------------------------------------------------------------------
+        self._prompt, self._settings, self._found = prompt, settings, found
 
     def _run(self) -> Generator[Step, None, None]:
         settings = self._settings
@@ -170,24 +151,6 @@ class Generation:
         )
         yield Step("place", 1.0, "done")
 
-    def _ask(self, stage: str, request: Message, cls: type[Result]) -> Generator[Step, None, Result]:
-        """One stage of the backend's, unless its result is known already."""
-        yield Step(stage, 0.0, "")
-        key = self._key(request)
-        known = self._store.recall(stage, key, cls) if self._store else None
-        if known is not None:
-            yield Step(stage, 1.0, "done before")
-            return known
-        pending = self._pending = self._jobs.submit(request)
-        while not pending.done:
-            yield Step(stage, pending.fraction, pending.message)
-        result: Result = pending.result()
-        self._pending = None
-        if self._store:
-            self._store.keep(stage, key, result)
-        yield Step(stage, 1.0, "done")
-        return result
-
     def _views(self, mark: str, fetched: FetchResult) -> Generator[Step, None, ViewSet]:
         """Photographs of the asset at rest, one per step."""
         yield Step("views", 0.0, "")
@@ -212,15 +175,10 @@ class Generation:
             self._store.keep("views", key, views)
         return views
 
-    def _key(self, request: Message) -> str:
-        backend = self._jobs.backend
-        salt = f"{backend.server}/{backend.profile}/{backend.library_size}" if backend else ""
-        return _digest(salt.encode(), *encode(request, id="key"))
-
     def _views_key(self, fetched: FetchResult, cameras: tuple[Camera, ...], engine: str) -> str:
         salt = f"{bpy.app.version_string}/{engine}/{self._settings.samples}"
         geometry = [camera.world_to_camera.tobytes() + camera.intrinsics.tobytes() for camera in cameras]
-        return _digest(salt.encode(), fetched.glb, *geometry, str(self._settings.size).encode())
+        return digest(salt.encode(), fetched.glb, *geometry, str(self._settings.size).encode())
 
 
 def choose_hit(found: SearchResult, uid: str = "") -> Hit:
@@ -265,11 +223,3 @@ def rig(vertices: Any, settings: Settings) -> tuple[Camera, ...]:
 
 def _motion(query: Query, animated: AnimateResult) -> str:
     return query.motion_text or str(animated.program.get("verb", "moving"))
-
-
-def _digest(*parts: bytes) -> str:
-    total = hashlib.sha256()
-    for part in parts:
-        total.update(len(part).to_bytes(8, "little"))
-        total.update(part)
-    return total.hexdigest()

@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class RunFolder:
-    """A :class:`~.generation.Store` on disk."""
+    """A :class:`~.run.Store` on disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,0 +1,12 @@
+"""What the buttons do. Each operator starts something in the session and returns at once.
+
+Without a window (``blender -b``, ``bpy``) timers never fire, so there the same operators wait for the end.
+"""
+
+from __future__ import annotations
+
+from . import connection, runs
+
+__all__ = ["CLASSES"]
+
+CLASSES = (*connection.CLASSES, *runs.CLASSES)

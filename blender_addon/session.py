@@ -1,0 +1,246 @@
+"""What goes on between the panel and the backend: one connection, at most one run at a time.
+
+In a window a timer calls :func:`tick`; without one, where timers never fire, operators call
+:meth:`Session.finish`. Everything here happens on Blender's main thread.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from uni4d_shared.errors import Uni4DError
+from uni4d_shared.messages import SearchResult
+from uni4d_shared.progress import Cancelled
+from uni4d_shared.types import Hit
+
+from .client import Client
+from .generation import Generation, Import, Search, Settings
+from .pump import Jobs
+from .run import Run, Step
+
+__all__ = ["Session", "current", "shut_down"]
+
+_BUSY_SECONDS, _IDLE_SECONDS = 0.03, 0.5
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """The state that the panel draws."""
+
+    def __init__(self) -> None:
+        self.jobs: Jobs | None = None
+        self.endpoint = ""
+        self.run: Run | None = None
+        self.waiting = ""
+        """Why the run does not go on just now, e.g. because of Edit Mode."""
+        self.found: SearchResult | None = None
+        self.searched = ""
+        """The prompt of ``found``."""
+        self.chosen = 0
+        """Index of the chosen hit."""
+        self.error: Uni4DError | None = None
+        """What went wrong last; shown until the next action."""
+        self.note = ""
+        """What ended well last."""
+
+    # --- connection -------------------------------------------------------------------------------
+
+    def connect(self, endpoint: str, control_endpoint: str, keys: Path | None = None) -> None:
+        """Connect, leaving an earlier connection. Whether a backend answers is known some seconds later."""
+        self.disconnect()
+        name = f"Blender {bpy.app.version_string}"
+        self.jobs = Jobs(Client(endpoint, control_endpoint, name=name, keys=keys))
+        self.endpoint = endpoint
+        _start_timer()
+
+    def disconnect(self) -> None:
+        """End the run and the connection."""
+        if self.run is not None:
+            self.run.cancel()
+            self.run = None
+        if self.jobs is not None:
+            self.jobs.client.close()
+            self.jobs = None
+        _stop_timer()
+
+    @property
+    def connected(self) -> bool:
+        return self.jobs is not None and self.jobs.backend is not None
+
+    # --- runs -------------------------------------------------------------------------------------
+
+    def search(self, prompt: str, settings: Settings) -> None:
+        self._begin(Search(self._prompt(prompt), self._connection(), settings))
+        self.searched = prompt
+
+    def import_hit(self) -> None:
+        self._begin(Import(self.hit(), self._connection()))
+
+    def generate(self, prompt: str, settings: Settings) -> None:
+        """The whole chain; with the chosen hit if the prompt was searched before."""
+        found = self.found if self.found is not None and self.searched == prompt else None
+        self._begin(Generation(self._prompt(prompt), self._connection(), settings, found=found))
+
+    def hit(self) -> Hit:
+        """The chosen search result."""
+        if self.found is None or not self.found.hits:
+            raise Uni4DError("no-hit", "Nothing was searched yet.", "Type a prompt and press Search.")
+        return self.found.hits[min(self.chosen, len(self.found.hits) - 1)]
+
+    def cancel(self) -> None:
+        if self.run is not None:
+            self.run.cancel()
+
+    @property
+    def step(self) -> Step | None:
+        """The present run's step, if there is a run."""
+        return self.run.step if self.run is not None else None
+
+    def advance(self) -> bool:
+        """One step of whatever is going on; whether the panel has something new to show."""
+        if self.jobs is None:
+            return False
+        before = (self.jobs.backend, self.jobs.problem, self.step, self.waiting)
+        self.jobs.deliver()
+        if self.run is not None:
+            self.waiting = _obstacle()
+            if not self.waiting:
+                self._advance(self.run)
+        return self.jobs is None or before != (self.jobs.backend, self.jobs.problem, self.step, self.waiting)
+
+    def finish(self) -> None:
+        """Drive the present run to its end (for use without a window); raises what went wrong."""
+        while self.run is not None:
+            if not self.advance():
+                time.sleep(0.01)
+        if self.error is not None:
+            raise self.error
+
+    def _begin(self, run: Run) -> None:
+        self.error, self.note, self.waiting = None, "", ""
+        self.run = run
+
+    def _advance(self, run: Run) -> None:
+        try:
+            with _window():
+                if run.advance():
+                    return
+                self._conclude(run)
+        except Cancelled:
+            self.note = "Cancelled."
+        except Uni4DError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001 - a defect must not stop the timer in silence
+            _log.exception("a run failed")
+            self.error = Uni4DError(
+                "internal",
+                f"{type(error).__name__}: {error}.",
+                "This is a defect of Uni4D; Blender's console has the details.",
+            )
+        self.run = None
+
+    def _conclude(self, run: Run) -> None:
+        if isinstance(run, Search):
+            self.found, self.chosen = run.found, 0
+            count = len(run.found.hits) if run.found else 0
+            self.note = f"{count} results." if count else "Nothing in the library fits."
+        elif isinstance(run, Import):
+            self.note = "Imported."
+            _push_undo("Uni4D import")
+        elif isinstance(run, Generation):
+            self.note = f"Done in {sum(run.seconds.values()):.0f} s: press play."
+            _push_undo("Uni4D generate")
+
+    def _connection(self) -> Jobs:
+        if self.run is not None:
+            raise Uni4DError("busy", "Something is going on already.", "Wait for its end, or cancel it.")
+        if self.jobs is None:
+            raise Uni4DError("disconnected", "There is no connection to a backend.", "Press Connect.")
+        if self.jobs.problem is not None:
+            raise self.jobs.problem
+        return self.jobs
+
+    def _prompt(self, prompt: str) -> str:
+        if not prompt.strip():
+            raise Uni4DError("prompt-empty", "The prompt is empty.", "Try: a teddy bear is dancing.")
+        return prompt.strip()
+
+
+_session = Session()
+
+
+def current() -> Session:
+    """The one session of this Blender."""
+    return _session
+
+
+def shut_down() -> None:
+    """End everything and forget it: before the add-on is switched off, and before Blender ends."""
+    global _session  # noqa: PLW0603 - Blender has one main thread and one session
+    _session.disconnect()
+    _session = Session()
+
+
+# --- the window -------------------------------------------------------------------------------------
+
+
+def tick() -> float:
+    """Called by Blender's timer; the seconds until it shall be called again."""
+    if _session.advance():
+        redraw()
+    return _BUSY_SECONDS if _session.run is not None else _IDLE_SECONDS
+
+
+def redraw() -> None:
+    """Have the panels and the status bars drawn anew."""
+    manager: Any = bpy.context.window_manager
+    for window in manager.windows:
+        for area in window.screen.areas:
+            if area.type in ("VIEW_3D", "STATUSBAR"):
+                area.tag_redraw()
+
+
+def _start_timer() -> None:
+    if not bpy.app.background and not bpy.app.timers.is_registered(tick):
+        bpy.app.timers.register(tick, first_interval=_BUSY_SECONDS, persistent=True)
+    atexit.register(shut_down)  # a timer or thread that is left over hangs or crashes Blender at its exit
+
+
+def _stop_timer() -> None:
+    if bpy.app.timers.is_registered(tick):
+        bpy.app.timers.unregister(tick)
+    atexit.unregister(shut_down)
+
+
+def _obstacle() -> str:
+    """Why the scene must not be changed right now; empty when it may."""
+    if bpy.context.mode != "OBJECT":
+        return "waiting until you leave Edit Mode"
+    if not bpy.app.background and bpy.app.is_job_running("RENDER"):
+        return "waiting for your render"
+    return ""
+
+
+@contextlib.contextmanager
+def _window() -> Iterator[None]:
+    """Timers run without a window in their context; operators want one."""
+    manager: Any = bpy.context.window_manager
+    if bpy.context.window is not None or not manager.windows:
+        yield
+        return
+    with bpy.context.temp_override(window=manager.windows[0]):
+        yield
+
+
+def _push_undo(message: str) -> None:
+    if not bpy.app.background:
+        bpy.ops.ed.undo_push(message=message)

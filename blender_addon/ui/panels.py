@@ -1,0 +1,118 @@
+"""The sidebar panel."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import bpy
+
+from uni4d_shared.errors import Uni4DError
+
+from .. import preferences, state
+from ..session import Session, current
+from . import gallery
+from .progress import draw_progress
+
+__all__ = ["CLASSES"]
+
+_LETTER_WIDTH = 7.0
+"""Pixels per letter of Blender's interface font at a scale of 1, on average, rounded up."""
+
+
+class VIEW3D_PT_uni4d(bpy.types.Panel):  # noqa: N801 - Blender's rule for panels
+    bl_label = "Uni4D"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Uni4D"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout: Any = self.layout
+        session, chosen = current(), state.get(context)
+        width = context.region.width if context.region else 200
+        _draw_connection(layout, context, session, width)
+
+        column = layout.column(align=True)
+        column.prop(chosen, "prompt", text="")
+        column.operator("uni4d.search", icon="VIEWZOOM")
+        gallery.draw(layout, session, width)
+        if session.found is not None and session.found.hits:
+            hit = session.hit()
+            credit = layout.column(align=True)
+            credit.enabled = False
+            _draw_text(credit, f"{hit.licence}{', by ' + hit.author if hit.author else ''}", width)
+
+        row = layout.row(align=True)
+        row.operator("uni4d.import_hit", icon="IMPORT")
+        row.operator("uni4d.generate", icon="PLAY")
+        if session.step is not None:
+            column = layout.column(align=True)
+            row = column.row(align=True)
+            draw_progress(row, session)
+            row.operator("uni4d.cancel", text="", icon="CANCEL")
+            _draw_text(column, session.waiting or session.step.message, width)
+        if session.error is not None:
+            _draw_error(layout, session.error, width)
+        elif session.note:
+            layout.label(text=session.note, icon="CHECKMARK")
+
+
+class VIEW3D_PT_uni4d_settings(bpy.types.Panel):  # noqa: N801 - Blender's rule for panels
+    bl_label = "Settings"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Uni4D"
+    bl_parent_id = "VIEW3D_PT_uni4d"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 - Blender wants a set
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout: Any = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        chosen = state.get(context)
+        for name in ("top", "engine", "size", "seed"):
+            layout.prop(chosen, name)
+        layout.prop(preferences.get(context), "endpoint")
+        layout.prop(preferences.get(context), "control_endpoint")
+
+
+def _draw_connection(layout: Any, context: bpy.types.Context, session: Session, width: int) -> None:
+    row = layout.row(align=True)
+    jobs = session.jobs
+    if jobs is None:
+        row.label(text="Not connected", icon="UNLINKED")
+        row.operator("uni4d.connect", text="Connect")
+        return
+    backend = jobs.backend
+    if backend is not None and backend.worker == "broken":
+        row.label(text="The backend is broken", icon="ERROR")
+        _draw_text(layout.column(align=True), backend.note, width)
+    elif backend is not None and backend.worker == "starting":
+        row.label(text="The backend is starting", icon="TIME")
+    elif backend is not None:
+        row.label(text=f"{backend.library_size} objects", icon="LINKED")
+    elif jobs.problem is not None:
+        row.label(text="No backend", icon="ERROR")
+        _draw_error(layout, jobs.problem, width)
+    else:
+        row.label(text="Connecting", icon="TIME")
+    row.operator("uni4d.disconnect", text="", icon="X")
+
+
+def _draw_error(layout: Any, error: Uni4DError, width: int) -> None:
+    box = layout.box().column(align=True)
+    box.alert = True
+    _draw_text(box, error.message, width, icon="ERROR")
+    box.alert = False
+    _draw_text(box, error.cure, width)
+
+
+def _draw_text(layout: Any, text: str, width: int, icon: str = "NONE") -> None:
+    """Text in as many lines as it needs; labels do not wrap by themselves."""
+    scale = bpy.context.preferences.system.ui_scale  # type: ignore[union-attr]
+    letters = max(int(width / (_LETTER_WIDTH * scale)) - 6, 12)
+    for number, line in enumerate(textwrap.wrap(text, letters)):
+        layout.label(text=line, icon=icon if number == 0 else "NONE")
+
+
+CLASSES = (VIEW3D_PT_uni4d, VIEW3D_PT_uni4d_settings)

@@ -1,0 +1,69 @@
+"""Runs inside Blender without a window: the panel's operators in turn, and what they leave.
+
+Arguments: DEPENDENCIES ENDPOINT CONTROL. Prints one line ``DRIVEN {json}``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+given = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
+sys.path.append(str(Path(__file__).parents[2]))
+
+from blender_addon import dependencies  # noqa: E402
+
+dependencies.ensure([Path(given[0])])
+
+
+def attempt(operator: Any, **options: Any) -> str:
+    """The operator's result, or the error that it reports."""
+    try:
+        return ",".join(operator(**options))
+    except RuntimeError as error:
+        return str(error)
+
+
+def main(endpoint: str, control: str) -> dict[str, Any]:
+    import addon_utils  # there once bpy is
+
+    addon_utils.enable("blender_addon", default_set=True)
+    from blender_addon import session
+
+    addons: Any = bpy.context.preferences.addons  # type: ignore[union-attr]
+    preferences = addons["blender_addon"].preferences
+    state = bpy.context.window_manager.uni4d  # type: ignore[union-attr]
+    report: dict[str, Any] = {"unconnected": attempt(bpy.ops.uni4d.search)}  # type: ignore[attr-defined]
+    operators: Any = bpy.ops.uni4d  # type: ignore[attr-defined]
+    preferences.endpoint, preferences.control_endpoint = endpoint, control
+    report["connect"] = attempt(operators.connect)
+    state.prompt = "   "
+    report["empty"] = attempt(operators.search)
+    state.prompt, state.size = "a toy box is dancing", 64
+    report["search"] = attempt(operators.search)
+    report["choose"] = attempt(operators.choose, index=1)
+    report["import"] = attempt(operators.import_hit)
+    imported = next(item for item in bpy.data.objects if item.name.startswith("Toy box"))
+    imported.location.x = 2.0  # the artist puts it somewhere; there it must stay
+    frame_end = bpy.context.scene.frame_end  # type: ignore[union-attr]
+    report["generate"] = attempt(operators.generate)
+    armature: Any = imported.parent
+    scene: Any = bpy.context.scene
+    report["parent"] = armature.type
+    report["place"] = list(armature.matrix_world.translation)
+    report["scenes"] = [other.name for other in bpy.data.scenes]
+    report["range"] = [scene.frame_end == frame_end, scene.use_preview_range, scene.frame_preview_end]
+    report["splats"] = sum(item.modifiers.get("Uni4D splats") is not None for item in bpy.data.objects)
+    report["note"] = session.current().note
+    report["disconnect"] = attempt(operators.disconnect)
+    addon_utils.disable("blender_addon", default_set=True)
+    report["left"] = [name for name in dir(bpy.types) if "uni4d" in name.lower()]
+    report["property_left"] = hasattr(bpy.types.WindowManager, "uni4d")
+    return report
+
+
+print("DRIVEN " + json.dumps(main(given[1], given[2])), flush=True)  # noqa: T201

@@ -1,0 +1,41 @@
+"""The panel's operators, driven from a script in real Blenders without a window."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness import toy_asset
+from harness.blenders import RealBlender
+from harness.toy_backend import ToyBackend
+
+DRIVER = Path(__file__).parent / "drive_operators.py"
+
+
+def test_from_search_to_the_animated_object(
+    real_blender: RealBlender, blender_deps: Callable[[RealBlender], Path], tmp_path: Path
+) -> None:
+    with ToyBackend(toy_asset.answer) as backend:
+        arguments = [str(blender_deps(real_blender)), backend.endpoint, backend.control_endpoint]
+        output = real_blender.run(DRIVER, arguments, folder=tmp_path, timeout=120)
+    line = next(line for line in output.splitlines() if line.startswith("DRIVEN "))
+    report = json.loads(line.removeprefix("DRIVEN "))
+
+    assert "no connection" in report["unconnected"] and "Press Connect" in report["unconnected"]
+    assert "prompt is empty" in report["empty"]
+    for step in ("connect", "search", "choose", "import", "generate", "disconnect"):
+        assert report[step] == "FINISHED", f"{step}: {report[step]}"
+    searches = [type(request).__name__ for request in backend.requests]
+    assert searches.count("SearchRequest") == 1, "Generate uses the search that was shown"
+    assert all(getattr(request, "uid", "toy-1") == "toy-1" for request in backend.requests), "the chosen hit"
+    assert report["parent"] == "ARMATURE"
+    assert report["place"] == pytest.approx([2.0, 0.0, 0.0]), "the object stays where the artist put it"
+    assert report["scenes"] == ["Scene"], "the photographs' own scene is gone"
+    ends_unchanged, previewed, preview_end = report["range"]
+    assert ends_unchanged and previewed
+    assert preview_end == 1 + round(7 * 24 / 12), "eight frames at 12 per second in a scene of 24"
+    assert report["splats"] == 1
+    assert report["note"].startswith("Done")
+    assert report["left"] == [] and not report["property_left"]

@@ -69,9 +69,10 @@ def build_node_graph(vertices: Array, faces: Array, count: int, per_vertex: int 
 
 def _merged(points: Array, cell: float) -> tuple[Array, Array]:
     """Points merged per grid cell: means ``[M, 3]``, and which one each point became ``[P]``."""
-    keys = np.floor(points / cell + 0.5).astype(np.int64)
-    _, owner, sizes = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    owner = owner.reshape(-1)
+    cells = np.floor((points - points.min(axis=0)) / cell + 0.5).astype(np.int64)
+    across = cells.max(axis=0) + 1  # below 2²¹ for cells of 1e-5 radii, so one key fits 64 bits
+    keys = (cells[:, 0] * across[1] + cells[:, 1]) * across[2] + cells[:, 2]
+    _, owner, sizes = np.unique(keys, return_inverse=True, return_counts=True)
     means = np.stack([np.bincount(owner, points[:, axis]) for axis in range(3)], axis=1)
     return means / sizes[:, None], owner
 
@@ -89,10 +90,10 @@ def _farthest_points(points: Array, count: int) -> Array:
 def _distances(points: Array, faces: Array, chosen: Array, radius: float) -> Array:
     """``[K, M]`` from each node to each point: along the surface or, dearer, through the air."""
     coarse, owner = points, np.arange(len(points))
-    cell = radius / 256
+    cell = radius / 128
     while len(coarse) > _MAX_GRAPH:
         coarse, owner = _merged(points, cell)
-        cell *= 1.3
+        cell *= 1.25
     graph = _edge_graph(coarse, owner[faces])
     along = dijkstra(graph, directed=False, indices=owner[chosen])[:, owner]
     straight = np.linalg.norm(points[chosen][:, None, :] - points[None, :, :], axis=2)

@@ -70,6 +70,10 @@ class SplatParameters:
         directions = torch.nn.functional.normalize(self.means.detach() - position, dim=1)
         return harmonics.evaluate(self.coefficients, directions)
 
+    def replaced(self, **values: Tensor) -> SplatParameters:
+        """With some of the tensors replaced, e.g. ``means`` and ``quaternions`` of another moment."""
+        return replace(self, **values)
+
     def select(self, index: Tensor) -> SplatParameters:
         """The splats at ``index`` (integers or a mask)."""
         return SplatParameters(**{f.name: getattr(self, f.name)[index] for f in fields(self)})

@@ -1,0 +1,141 @@
+"""The torch twin of the shared skinning, and the exported motion."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from uni4d.fourd.deformation import SplatDriver, vertices_at
+from uni4d.fourd.motion import MotionParameters, RigidTrack
+from uni4d.fourd.nodes import NodeGraph, build_node_graph
+from uni4d.fourd.optimiser import FrameAdam
+from uni4d.fourd.priors import rigidity, smoothness
+from uni4d.library.geometry import TexturedMesh
+from uni4d.splatting import BoundSplats, splats_from_mesh
+from uni4d_shared import skinning
+from uni4d_shared.conventions import matrix_from_quaternion
+from uni4d_shared.types import Gaussians4D, Mesh
+
+FRAMES = 5
+
+
+@pytest.fixture(scope="module")
+def graph(toy: TexturedMesh) -> NodeGraph:
+    return build_node_graph(toy.vertices, toy.faces, 30)
+
+
+@pytest.fixture(scope="module")
+def bound(toy: TexturedMesh) -> BoundSplats:
+    return splats_from_mesh(toy, 400, seed=2)
+
+
+def random_motion(graph: NodeGraph, seed: int) -> MotionParameters:
+    generator = torch.Generator().manual_seed(seed)
+    track = RigidTrack(
+        torch.tensor([0.1, 0.0, 0.3]),
+        torch.randn(FRAMES, 4, generator=generator),
+        torch.randn(FRAMES, 3, generator=generator),
+    )
+    motion = MotionParameters(graph, track, radius=0.5)
+    with torch.no_grad():
+        motion.rotations += 0.3 * torch.randn(motion.rotations.shape, generator=generator)
+        motion.translations += 0.2 * torch.randn(motion.translations.shape, generator=generator)
+    return motion
+
+
+def as_result(
+    toy: TexturedMesh, bound: BoundSplats, motion: MotionParameters, graph: NodeGraph
+) -> Gaussians4D:
+    return Gaussians4D(
+        mesh=Mesh(toy.vertices, toy.faces),
+        splats=bound.splats.activated(),
+        motion=motion.exported(graph),
+        splat_faces=bound.face_index.numpy(),
+        splat_barycentric=bound.barycentric.numpy(),
+    )
+
+
+@given(seed=st.integers(0, 2**31 - 1), frame=st.integers(0, FRAMES - 1))
+@settings(max_examples=15, deadline=None)
+def test_what_is_fitted_is_what_is_exported(
+    toy: TexturedMesh, bound: BoundSplats, graph: NodeGraph, seed: int, frame: int
+) -> None:
+    motion = random_motion(graph, seed)
+    result = as_result(toy, bound, motion, graph)
+    with torch.no_grad():
+        matrices = motion.matrices(torch.tensor([frame]))
+        vertices = vertices_at(
+            bound.vertices,
+            torch.from_numpy(graph.vertex_nodes.astype(np.int64)),
+            torch.from_numpy(graph.vertex_weights),
+            matrices[0],
+        )
+        carried = SplatDriver(bound, graph).carried(matrices)
+    np.testing.assert_allclose(vertices.numpy(), skinning.vertices_at(result, frame), atol=2e-5)
+    expected = skinning.splats_at(result, frame)
+    np.testing.assert_allclose(carried.means[0].numpy(), expected.means, atol=2e-5)
+    turned = matrix_from_quaternion(carried.quaternions[0].numpy())
+    agree = np.abs(turned - matrix_from_quaternion(expected.quaternions)).max(axis=(1, 2)) < 1e-2
+    assert agree.mean() > 0.98  # the frame of a triangle that collapses is noise
+
+
+def test_exported_keyframes_can_be_interpolated(toy: TexturedMesh, graph: NodeGraph) -> None:
+    rotations = random_motion(graph, 7).exported(graph).rotations
+    np.testing.assert_allclose(np.linalg.norm(rotations, axis=-1), 1.0, atol=1e-5)
+    assert ((rotations[1:] * rotations[:-1]).sum(axis=-1) >= 0).all()
+
+
+def test_gradients_reach_every_parameter(bound: BoundSplats, graph: NodeGraph) -> None:
+    motion, driver = random_motion(graph, 1), SplatDriver(bound, graph)
+    frames = torch.tensor([1, 3])
+
+    def measure() -> Tensor:
+        return torch.sin(driver.carried(motion.matrices(frames)).means).sum()
+
+    gradients = torch.autograd.grad(measure(), motion.tensors())
+    for tensor, gradient in zip(motion.tensors(), gradients, strict=True):
+        assert bool((gradient[frames] != 0).any())
+        assert not bool(gradient[[0, 2, 4]].any())
+        direction = torch.zeros_like(tensor)
+        direction[frames] = torch.randn(direction[frames].shape, generator=torch.Generator().manual_seed(0))
+        values = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                tensor.add_(direction, alpha=sign * 1e-3)
+                values.append(measure().item())
+                tensor.sub_(direction, alpha=sign * 1e-3)
+        slope = float((gradient * direction).sum())
+        # the turning of a splat about its triangle is a constant of the step, but its offset is tiny
+        assert (values[0] - values[1]) / 2e-3 == pytest.approx(slope, rel=0.02, abs=0.2)
+
+
+def test_priors_do_not_mind_a_rigid_motion_and_do_mind_the_rest(graph: NodeGraph) -> None:
+    edges, frames = torch.from_numpy(graph.edges), torch.arange(FRAMES)
+    still = RigidTrack(torch.zeros(3), torch.tensor([[1.0, 0, 0, 0]] * FRAMES), torch.zeros(FRAMES, 3))
+    motion = MotionParameters(graph, still, radius=0.5)
+    assert rigidity(motion, edges, frames).item() == pytest.approx(0.0, abs=1e-10)
+    assert smoothness(motion, frames).item() == pytest.approx(0.0, abs=1e-10)
+    with torch.no_grad():  # all nodes turn by the same rotation about the origin
+        turn = torch.tensor([0.8, 0.0, 0.6, 0.0])
+        motion.rotations[:] = turn
+        matrix = torch.tensor(matrix_from_quaternion(turn.numpy()))
+        motion.translations[:] = (motion.nodes @ matrix.T - motion.nodes) / motion.radius
+    assert rigidity(motion, edges, frames).item() == pytest.approx(0.0, abs=1e-8)
+    with torch.no_grad():
+        motion.translations[2] += 0.3 * torch.randn(motion.translations[2].shape)
+    assert rigidity(motion, edges, frames).item() > 1e-3
+    assert smoothness(motion, frames).item() > 1e-3
+
+
+def test_adam_moves_only_the_frames_of_the_batch() -> None:
+    values = torch.zeros(4, 2, requires_grad=True)
+    adam = FrameAdam([values], [0.1])
+    for _ in range(100):
+        frames = torch.tensor([1, 3])
+        adam.step(frames, (values[frames] - torch.tensor([1.0, -2.0])).square().sum())
+    assert not bool(values[[0, 2]].any())
+    torch.testing.assert_close(values[1].detach(), torch.tensor([1.0, -2.0]), atol=0.05, rtol=0)

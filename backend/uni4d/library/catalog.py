@@ -11,6 +11,7 @@ row by row.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
@@ -27,6 +28,9 @@ from uni4d.library.survey import Reading
 __all__ = ["AssetTable", "Catalog"]
 
 Array = NDArray[Any]
+
+_KEPT = timedelta(minutes=10)
+"""How long old versions of a table stay, for whoever is reading them."""
 
 VECTORS = ("name_vector", "text_vector", "shape_vector")
 
@@ -54,6 +58,8 @@ class Catalog:
 
     @cached_property
     def _database(self) -> Any:
+        # Lance's log warns on stderr about every table that is made for the first time.
+        os.environ.setdefault("LANCE_LOG", "error")
         import lancedb
 
         return lancedb.connect(str(self._folder))
@@ -144,7 +150,7 @@ class Catalog:
         for name in ("readings", "assets"):
             table = self._table(name)
             if table is not None:
-                table.optimize(cleanup_older_than=timedelta(0))
+                table.optimize(cleanup_older_than=_KEPT)
 
 
 def _matrix(column: Any) -> Array:

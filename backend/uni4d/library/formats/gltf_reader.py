@@ -49,7 +49,6 @@ _HARMLESS = {
     "KHR_texture_transform",
 }
 """Required extensions without which geometry and base colour are still right (the last one is applied)."""
-_MAX_NODES = 100_000
 
 
 def read_glb(data: bytes, members: Members, name: str = "mesh") -> TexturedMesh:
@@ -139,7 +138,7 @@ class _Document:
         while stack:
             number, above = stack.pop()
             visited += 1
-            if visited > _MAX_NODES:
+            if visited > len(nodes):  # the nodes of valid glTF are trees: none has two parents
                 raise ValueError("its nodes form a loop")
             node = nodes[number]
             matrix = above @ _local_matrix(node)

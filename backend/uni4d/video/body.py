@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from uni4d.video import parts
 from uni4d.video.limbs import Limb, SurfaceGraph
 from uni4d_shared.cameras import bounding_sphere
+from uni4d_shared.errors import Uni4DError
 
 __all__ = ["Body"]
 
@@ -107,7 +108,7 @@ def _spread(vertices: Array, faces: NDArray[np.int64], count: int, random: np.ra
     )
     total = areas.sum()
     if not total > 0:
-        raise ValueError("a mesh without area has no motion")
+        raise Uni4DError("mesh-unreadable", "The mesh has no surface to move.", "Choose another mesh.")
     places = (np.arange(count) + random.random(count)) / count * total
     face = np.minimum(np.searchsorted(np.cumsum(areas), places), len(faces) - 1)
     u, v = random.random((2, count))

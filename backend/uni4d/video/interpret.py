@@ -10,7 +10,7 @@ import numpy as np
 from attrs import evolve
 from numpy.typing import ArrayLike
 
-from uni4d.video.lexicon import Modifier, find_modifiers, find_verbs, gerund
+from uni4d.video.lexicon import Modifier, find_modifiers, find_verbs, gerund, unknown_motions
 from uni4d.video.program import MotionProgram, Track
 from uni4d.video.verbs import DEFAULT_VERB, VERBS, Verb, words
 from uni4d_shared.errors import Uni4DError
@@ -65,6 +65,8 @@ def interpret(
         name, cosine = nearest_verb(text, embed_text)
         names = [name]
         notes.append(f"Unknown motion “{text}”; the nearest verb is “{gerund(name)}” (cosine {cosine:.2f}).")
+    elif unknown := unknown_motions(text):
+        notes.append(f"Left out, because the lexicon does not know it: {', '.join(unknown)}.")
     names = _with_company(names, modifiers, query.object_text)
     tracks = tuple(
         _track(VERBS[name], modifiers, query.object_text, duration, speed, amplitude, notes) for name in names

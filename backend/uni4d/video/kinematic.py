@@ -96,12 +96,14 @@ def film(
     anchors = bound.anchors(bound.vertices).numpy().astype(np.float64)
     colors = bound.splats.colors.numpy()
     areas = _areas(rest, bound)
+    used = np.unique(bound.corners.numpy())  # of a fine mesh most vertices carry no splat
     images = np.empty((frames, camera.height, camera.width, 3), dtype=np.uint8)
     with torch.no_grad():
         for frame in range(frames):
             progress(frame / frames, f"filming frame {frame + 1} of {frames}")
             time = program.duration * frame / frames
-            vertices = points_at(rest, body, program, time)
+            vertices = rest.copy()
+            vertices[used] = points_at(rest[used], body, program, time)
             carried = bound.carried(torch.from_numpy(vertices.astype(np.float32)))
             # A triangle that grows takes its splats along, or gaps would open between them.
             growth = np.sqrt(np.clip(_areas(vertices, bound) / areas, 0.1, 10.0)).astype(np.float32)

@@ -15,7 +15,15 @@ from attrs import frozen
 
 from uni4d.video.verbs import VERBS, words
 
-__all__ = ["Modifier", "VerbMatch", "find_modifiers", "find_verbs", "gerund", "motion_words"]
+__all__ = [
+    "Modifier",
+    "VerbMatch",
+    "find_modifiers",
+    "find_verbs",
+    "gerund",
+    "motion_words",
+    "unknown_motions",
+]
 
 
 @frozen
@@ -244,6 +252,16 @@ def find_verbs(text: str) -> list[VerbMatch]:
 def find_modifiers(text: str) -> list[Modifier]:
     """The modifiers in ``text``, in order."""
     return _scan(text)[1]
+
+
+def unknown_motions(text: str) -> list[str]:
+    """Words that read like a motion (they end in *-ing*) and that the tables do not know."""
+    words_read = [(match.group(), match.start()) for match in re.finditer(r"[a-z]+", text.lower())]
+    return [
+        text[start : start + len(word)]
+        for word, start in words_read
+        if len(word) > 4 and word.endswith("ing") and word not in _bases() and word not in _SKIPPED
+    ]
 
 
 @cache

@@ -75,7 +75,7 @@ _ROWS = (
         "turn",
         "shiver, tremble, vibrate, rattle, quiver, jitter, quake, shudder, judder, buzz",
         0.5,
-        0.07,
+        0.1,
         "radii",
         X,
     ),

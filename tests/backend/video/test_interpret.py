@@ -140,6 +140,12 @@ def test_an_unknown_motion_becomes_the_nearest_verb_and_it_is_said(
     assert "nearest verb" in made.notes[0]
 
 
+def test_an_unknown_motion_beside_a_known_one_is_left_out_and_it_is_said() -> None:
+    made = program("wagging its tail and purring")
+    assert made.verbs == ("wag",)
+    assert made.notes == ("Left out, because the lexicon does not know it: purring.",)
+
+
 def test_every_verb_is_nearest_to_itself(embed: Callable[[str], np.ndarray]) -> None:
     for verb, text in (("dance", "is dancing"), ("light_up", "is lighting up")):
         name, cosine = nearest_verb(text, embed)

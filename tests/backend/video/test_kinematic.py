@@ -7,6 +7,7 @@ from uni4d.config import AnimateConfig
 from uni4d.library.geometry import Material, TexturedMesh
 from uni4d.splatting import rasterise, splats_from_mesh
 from uni4d.video import animate
+from uni4d.video.body import Body
 from uni4d_shared.cameras import orbit_rig
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Cancelled
@@ -119,3 +120,8 @@ def test_an_unknown_model_is_refused(lamp: TexturedMesh, views: ViewSet) -> None
     with pytest.raises(Uni4DError) as caught:
         animate(lamp, views, alignment(views), Query("", "a lamp", "spins"), AnimateConfig(model="sora"))
     assert caught.value.code == "video-model-unknown"
+
+
+def test_a_mesh_without_surface_is_refused() -> None:
+    with pytest.raises(Uni4DError, match="no surface"):
+        Body.from_mesh(np.zeros((3, 3)), np.array([[0, 1, 2]]))

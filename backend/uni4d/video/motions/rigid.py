@@ -38,9 +38,10 @@ def roll(points: Array, rest: Array, body: Body, track: Track, phase: float) -> 
 
 def tumble(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
     """A somersault in the air: a leap, and one full turn during the flight."""
-    flight = ease((phase % 1.0 - 0.1) / 0.8)
+    flight = min(max((phase % 1.0 - 0.1) / 0.8, 0.0), 1.0)
     height = 0.25 * body.radius * 4.0 * flight * (1.0 - flight)
-    turns = math.floor(phase) + flight
+    # Nearly even, as angular momentum keeps it in the air; a little softer at take-off and landing.
+    turns = math.floor(phase) + flight - 0.5 * wave(flight) / (2.0 * math.pi)
     return turned(points, body.centre, track.axis, track.amplitude * turns) + height * UP
 
 

@@ -10,7 +10,7 @@ import atexit
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,14 @@ from .generation import Generation, Import, Search, Settings
 from .pump import Jobs
 from .run import Run, Step
 
-__all__ = ["Session", "current", "shut_down"]
+__all__ = ["Session", "current", "on_change", "redraw", "shut_down"]
 
 _BUSY_SECONDS, _IDLE_SECONDS = 0.03, 0.5
 
 _log = logging.getLogger(__name__)
+
+on_change: list[Callable[[Session], None]] = []
+"""Called in the window when there is something new to show, besides redrawing the panels."""
 
 
 class Session:
@@ -188,6 +191,7 @@ def shut_down() -> None:
     global _session  # noqa: PLW0603 - Blender has one main thread and one session
     _session.disconnect()
     _session = Session()
+    redraw()
 
 
 # --- the window -------------------------------------------------------------------------------------
@@ -201,11 +205,13 @@ def tick() -> float:
 
 
 def redraw() -> None:
-    """Have the panels and the status bars drawn anew."""
+    """Have the session shown as it is now."""
+    for show in on_change:
+        show(_session)
     manager: Any = bpy.context.window_manager
     for window in manager.windows:
         for area in window.screen.areas:
-            if area.type in ("VIEW_3D", "STATUSBAR"):
+            if area.type == "VIEW_3D":
                 area.tag_redraw()
 
 

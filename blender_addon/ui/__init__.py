@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bpy
+
+from .. import session
 from . import gallery, panels, status_bar
 
 __all__ = ["CLASSES", "register", "unregister"]
@@ -11,9 +14,11 @@ CLASSES = panels.CLASSES
 
 def register() -> None:
     """Whatever is not a class."""
-    status_bar.register()
+    if not bpy.app.background:
+        session.on_change.append(status_bar.show)
 
 
 def unregister() -> None:
-    status_bar.unregister()
+    if status_bar.show in session.on_change:
+        session.on_change.remove(status_bar.show)
     gallery.forget()

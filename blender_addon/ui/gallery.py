@@ -14,7 +14,7 @@ from ..session import Session
 
 __all__ = ["draw", "forget"]
 
-_COLUMN_WIDTH = 110
+_COLUMN_WIDTH = 90
 """Pixels of the region that one result needs, at a user-interface scale of 1."""
 
 

@@ -6,24 +6,19 @@ from typing import Any
 
 import bpy
 
-from ..session import current
-from .progress import draw_progress
+from ..session import Session
+from .progress import STAGES
 
-__all__ = ["register", "unregister"]
-
-
-def _draw(self: Any, context: Any) -> None:
-    session = current()
-    if session.step is not None:
-        row = self.layout.row(align=True)
-        row.ui_units_x = 14
-        draw_progress(row, session)
-        row.operator("uni4d.cancel", text="", icon="CANCEL")
+__all__ = ["show"]
 
 
-def register() -> None:
-    bpy.types.STATUSBAR_HT_header.append(_draw)  # type: ignore[arg-type] # the stub forgets the header
-
-
-def unregister() -> None:
-    bpy.types.STATUSBAR_HT_header.remove(_draw)  # type: ignore[arg-type]
+def show(session: Session) -> None:
+    """Show the present step instead of the usual hints; bring those back when there is no run."""
+    step = session.step
+    text = None
+    if step is not None:
+        detail = session.waiting or step.message
+        text = f"Uni4D: {STAGES.get(step.stage, step.stage)}, {100 * step.fraction:.0f} %  {detail}"
+    manager: Any = bpy.context.window_manager
+    for window in manager.windows:
+        window.workspace.status_text_set(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import unicodedata
@@ -64,12 +65,16 @@ def _library_arguments(meshes: Path | None) -> list[str | Path]:
     if not folder.is_dir():
         raise SetupError(f"--library {meshes}: there is no such folder.")
     name = f"{slug(folder.name)}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
-    root = user_cache() / "libraries" / name
+    settings = LOCAL_CACHE / "libraries" / f"{name}.toml"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    # A JSON string is a TOML string too.
+    table = f'[library]\nsource = "folder"\npath = {json.dumps(str(folder))}\n'
+    settings.write_text(table, encoding="utf-8")
     # Always built: only files that are new since the last time take work.
     source: list[str | Path] = ["--source", "folder", "--path", folder]
-    if run_attached([uni4d, "library", "build", *source, "--library", root], cwd=ROOT) != 0:
+    if run_attached([uni4d, "library", "build", *source, "--config", settings], cwd=ROOT) != 0:
         raise SetupError(f"No library could be built from {folder}; the reason is above.")
-    return ["--library", root]
+    return ["--config", settings]
 
 
 def demo(
@@ -154,11 +159,14 @@ def check() -> int:
 
 
 def bench() -> int:
-    """Run the benchmarks; they print their numbers."""
+    """Run the scripts of tests/benchmarks one after the other; they print their numbers."""
     environments.ensure_backend()
     _ensure_compiler()
-    python = venv_program(VENV, "python")
-    return run_attached([python, "-m", "pytest", "tests/benchmarks", "-s", "-q"], cwd=ROOT)
+    failed = 0
+    for script in sorted((ROOT / "tests" / "benchmarks").glob("*.py")):
+        note(script.stem)
+        failed |= run_attached([venv_program(VENV, "python"), script], cwd=ROOT)
+    return failed
 
 
 def where() -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +14,8 @@ import trimesh
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from uni4d.config import LibraryConfig, ServeConfig, load_config
-from uni4d.library.build import build_library
+from uni4d.config import ServeConfig, load_config
 from uni4d.pipeline.backend_process import Backend, own_backend
-from uni4d_shared.progress import silent
 
 SMALL_STAGES = """
 [animate]
@@ -30,7 +31,6 @@ static_iterations = 20
 track_iterations = 10
 iterations = 60
 """
-"""Settings with which the whole chain takes seconds."""
 
 
 def _meshes(folder: Path) -> None:
@@ -51,26 +51,27 @@ def _meshes(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def small_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The settings as a file."""
+    """Settings with which the whole chain takes seconds, and a built library of six objects."""
+    meshes = tmp_path_factory.mktemp("meshes")
+    _meshes(meshes)
     path = tmp_path_factory.mktemp("settings") / "small.toml"
-    path.write_text(SMALL_STAGES)
+    root = tmp_path_factory.mktemp("library")
+    path.write_text(
+        f'{SMALL_STAGES}\n[library]\nsource = "folder"\npath = "{meshes}"\nroot = "{root}"\n',
+        encoding="utf-8",
+    )
+    build = ["library", "build", "--config", str(path), "--source", "folder", "--path", str(meshes), "--json"]
+    answer = subprocess.run(
+        [sys.executable, "-m", "uni4d.cli", *build], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["assets"] == 6
     return path
 
 
-@pytest.fixture(scope="session")
-def small_library(tmp_path_factory: pytest.TempPathFactory) -> LibraryConfig:
-    """A built library of six objects."""
-    folder = tmp_path_factory.mktemp("meshes")
-    _meshes(folder)
-    config = LibraryConfig(source="folder", path=folder, root=tmp_path_factory.mktemp("library"))
-    build_library(config, silent)
-    return config
-
-
 @pytest.fixture
-def backend(small_settings: Path, small_library: LibraryConfig, tmp_path: Path) -> Iterator[Backend]:
+def backend(small_settings: Path, tmp_path: Path) -> Iterator[Backend]:
     """`uni4d serve` as a process of its own, on free ports."""
-    serve = ServeConfig(jobs=tmp_path / "jobs")
-    config = attrs.evolve(load_config(small_settings), library=small_library, serve=serve)
+    config = attrs.evolve(load_config(small_settings), serve=ServeConfig(jobs=tmp_path / "jobs"))
     with own_backend(config, small_settings, tmp_path / "serve.log") as running:
         yield running

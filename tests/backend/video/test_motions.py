@@ -13,7 +13,7 @@ from uni4d.video.program import MotionProgram, Track
 from uni4d.video.verbs import VERBS
 from uni4d_shared.cameras import orbit_rig
 
-FRAMES = 24
+FRAMES = 12
 LIFTED_AT_FIRST = {"circle": 1.05, "orbit": 0.75, "walk": 0.25, "run": 0.3}
 """Paths about the place of rest start beside it, a gait with a lifted foot; in radii."""
 

@@ -16,13 +16,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from uni4d.fourd.nodes import NodeGraph
-from uni4d.splatting.binding import (
-    BoundSplats,
-    Carried,
-    multiply_quaternions,
-    quaternions_from_matrices,
-    triangle_frames,
-)
+from uni4d.splatting.binding import BoundSplats, Carried, triangle_frames, turned_with
 from uni4d.splatting.projection import rotation_matrices
 
 __all__ = ["SplatDriver", "node_matrices", "vertices_at"]
@@ -84,15 +78,10 @@ class SplatDriver:
         columns = matrices.permute(1, 2, 0, 3).reshape(4 * nodes, 3 * count)  # [4K, 3B]
         place = self._place.times(columns).reshape(-1, count, 3).transpose(0, 1)
         with torch.no_grad():
-            first, second = (
-                e.times(columns).reshape(-1, count, 3).transpose(0, 1).reshape(-1, 3) for e in self._edges
+            edges = torch.stack([e.times(columns).reshape(-1, count, 3) for e in self._edges], dim=1)
+            quaternions, offset = turned_with(
+                edges.permute(2, 0, 1, 3), self._frames_at_rest, self._quaternions, self._offset
             )
-            corners = torch.stack([torch.zeros_like(first), first, second], dim=1)
-            now = triangle_frames(corners).reshape(count, -1, 3, 3)
-            turn = now @ self._frames_at_rest.transpose(1, 2)
-            turned = quaternions_from_matrices(turn.reshape(-1, 3, 3)).reshape(count, -1, 4)
-            quaternions = multiply_quaternions(turned, self._quaternions.expand_as(turned))
-            offset = (turn @ self._offset[:, :, None])[..., 0]
         return Carried(place + offset, quaternions)
 
 

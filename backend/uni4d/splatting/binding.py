@@ -12,9 +12,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from uni4d.splatting import native
 from uni4d.splatting.model import SplatParameters
 
-__all__ = ["BoundSplats", "Carried", "multiply_quaternions", "quaternions_from_matrices", "triangle_frames"]
+__all__ = [
+    "BoundSplats",
+    "Carried",
+    "multiply_quaternions",
+    "quaternions_from_matrices",
+    "triangle_frames",
+    "turned_with",
+]
 
 
 class Carried(NamedTuple):
@@ -57,11 +65,40 @@ class BoundSplats:
         means alone say all about it.
         """
         with torch.no_grad():
-            before = triangle_frames(self.vertices[self.corners])
-            turn = triangle_frames(vertices[self.corners]) @ before.transpose(1, 2)
-            quaternions = multiply_quaternions(quaternions_from_matrices(turn), self.splats.quaternions)
-        offset = self.splats.means - self.anchors(self.vertices)
-        return Carried(self.anchors(vertices) + (turn @ offset[:, :, None])[:, :, 0], quaternions)
+            corners = vertices[self.corners]
+            edges = corners[None, :, 1:] - corners[None, :, :1]
+            offsets = self.splats.means - self.anchors(self.vertices)
+            frames = triangle_frames(self.vertices[self.corners])
+            quaternions, moved = turned_with(edges, frames, self.splats.quaternions, offsets)
+        return Carried(self.anchors(vertices) + moved[0], quaternions[0])
+
+
+def turned_with(
+    edges: Tensor,  # [B, N, 2, 3] first and second edge of the moved triangles
+    frames: Tensor,  # [N, 3, 3] of the triangles at rest
+    quaternions: Tensor,  # [N, 4] of the splats at rest
+    offsets: Tensor,  # [N, 3] of the splats from their places, at rest
+) -> tuple[Tensor, Tensor]:
+    """Quaternions ``[B, N, 4]`` and offsets ``[B, N, 3]`` of splats that turn with their triangles.
+
+    Not differentiable. In C where that is to be had; this function is its twin.
+    """
+    if edges.dtype == torch.float32 and edges.device.type == "cpu" and native.available():
+        return native.turn(edges, frames, quaternions, offsets)
+    return _turned_with(edges, frames, quaternions, offsets)
+
+
+@torch.no_grad()
+def _turned_with(
+    edges: Tensor, frames: Tensor, quaternions: Tensor, offsets: Tensor
+) -> tuple[Tensor, Tensor]:
+    moments, count = edges.shape[:2]
+    corners = torch.cat([torch.zeros_like(edges[:, :, :1]), edges], dim=2).reshape(-1, 3, 3)
+    now = triangle_frames(corners).reshape(moments, count, 3, 3)
+    turn = now @ frames.transpose(1, 2)
+    turned = quaternions_from_matrices(turn.reshape(-1, 3, 3)).reshape(moments, count, 4)
+    moved = (turn @ offsets[:, :, None])[..., 0]
+    return multiply_quaternions(turned, quaternions.expand_as(turned)), moved
 
 
 def triangle_frames(corners: Tensor) -> Tensor:

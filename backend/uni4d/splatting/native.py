@@ -1,4 +1,4 @@
-"""Compiles ``kernel.c`` with the system's C compiler on first use, and calls it.
+"""Compiles ``kernel.c`` and ``carry.c`` with the system's C compiler on first use, and calls it.
 
 The shared library goes into the user's cache under a name that holds a hash of the source, the flags, the
 compiler and the processor's features, so a new version, another machine on the same home directory or another
@@ -16,19 +16,20 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import warnings
 from pathlib import Path
 
 import torch
 from platformdirs import user_cache_path
 from torch import Tensor
 
-__all__ = ["Binning", "KernelUnavailable", "backward", "bin_splats", "forward", "load"]
+__all__ = ["Binning", "KernelUnavailable", "available", "backward", "bin_splats", "forward", "load", "turn"]
 
 # libgomp's default is to spin between parallel regions, which starves torch's own threads (10-40 times slower
 # on a busy machine). It reads this when it is loaded, i.e. when the kernel is.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-_SOURCE = Path(__file__).with_name("kernel.c")
+_SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernel.c", "carry.c"))
 _ABI = 1
 _TILE = 16
 _FLAGS = ("-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
@@ -55,6 +56,22 @@ def load() -> ctypes.CDLL:
     raise KernelUnavailable(f"{compiler} could not build the kernel ({'; '.join(failures)})")
 
 
+@functools.cache
+def available() -> bool:
+    """Whether the kernel works here; where it does not, one warning says why and what the cost is."""
+    try:
+        load()
+    except KernelUnavailable as error:
+        warnings.warn(
+            f"Splats are rendered by the plain PyTorch twin, about 30 times slower: {error}. "
+            "Install a C compiler (Debian: apt-get install gcc libc6-dev).",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
 def _find_compiler() -> str:
     wanted = [os.environ["CC"]] if os.environ.get("CC") else ["cc", "gcc", "clang"]
     for name in wanted:
@@ -68,7 +85,7 @@ def _library_path(compiler: str, openmp: tuple[str, ...]) -> Path:
     override = os.environ.get("UNI4D_CACHE")
     cache = Path(override) if override else user_cache_path("uni4d", appauthor=False)
     stat = Path(compiler).resolve().stat()
-    key = hashlib.sha256(_SOURCE.read_bytes())
+    key = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES))
     for part in (*_FLAGS, *openmp, compiler, str(stat.st_size), str(stat.st_mtime_ns), _processor()):
         key.update(part.encode() + b"\0")
     return cache / "kernels" / f"rasterise-{key.hexdigest()[:24]}.so"
@@ -90,7 +107,7 @@ def _compile(compiler: str, openmp: tuple[str, ...], target: Path) -> None:
     os.close(handle)
     try:
         done = subprocess.run(
-            [compiler, *_FLAGS, *openmp, str(_SOURCE), "-o", temporary, "-lm"],
+            [compiler, *_FLAGS, *openmp, *map(str, _SOURCES), "-o", temporary, "-lm"],
             capture_output=True,
             text=True,
             timeout=120,
@@ -111,6 +128,8 @@ def _open(path: Path) -> ctypes.CDLL:
     library.uni4d_count.restype = count
     library.uni4d_bin.argtypes = [count, *[pointer] * 4, integer, integer, *[pointer] * 2]
     library.uni4d_bin.restype = integer
+    library.uni4d_turn.argtypes = [count, count, *[pointer] * 6, integer]
+    library.uni4d_turn.restype = None
     library.uni4d_forward.argtypes = [*[pointer] * 7, integer, integer, pointer, integer]
     library.uni4d_forward.restype = None
     library.uni4d_backward.argtypes = [count, *[pointer] * 8, integer, integer, *[pointer] * 7, integer]
@@ -220,3 +239,22 @@ def backward(
         torch.get_num_threads(),
     )
     return gradients  # type: ignore[return-value]
+
+
+def turn(
+    edges: Tensor,  # [B, N, 2, 3] of the moved triangles
+    frames: Tensor,  # [N, 3, 3] of the triangles at rest
+    quaternions: Tensor,  # [N, 4] at rest
+    offsets: Tensor,  # [N, 3] from the triangles, at rest
+) -> tuple[Tensor, Tensor]:
+    """Quaternions ``[B, N, 4]`` and offsets ``[B, N, 3]`` of splats that turn with their triangles."""
+    moments, count = edges.shape[:2]
+    inputs = [t.detach().contiguous() for t in (edges, frames, quaternions, offsets)]
+    turned, moved = torch.empty(moments, count, 4), torch.empty(moments, count, 3)
+    load().uni4d_turn(
+        moments,
+        count,
+        *(t.data_ptr() for t in (*inputs, turned, moved)),
+        torch.get_num_threads(),
+    )
+    return turned, moved

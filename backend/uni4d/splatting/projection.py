@@ -65,26 +65,46 @@ def project(
     low_pass: float = LOW_PASS,
 ) -> Projected:
     """Splats nearer than ``near`` metres come back with ``visible`` false and harmless finite values."""
-    rotation, translation = world_to_camera[:3, :3], world_to_camera[:3, 3]
-    x, y, z = (means @ rotation.T + translation).unbind(-1)
+    view = world_to_camera
+    x, y, z = (view[:3, :3] @ means.T + view[:3, 3:]).unbind(0)
     visible = z > near
-    z = torch.where(visible, z, torch.ones_like(z))
+    depths = torch.where(visible, z, torch.ones_like(z))
+    inverse = 1.0 / depths
     fx, fy, skew = intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 1]
     cx, cy = intrinsics[0, 2], intrinsics[1, 2]
-    u, v = x / z, y / z
-    # row i of J W, by hand: J = [[fx/z, skew/z, -(fx u + skew v)/z], [0, fy/z, -fy v/z]]
+    u, v = x * inverse, y * inverse
     limit_u = _FRUSTUM_LIMIT * float(max(cx, width - cx) / fx)
     limit_v = _FRUSTUM_LIMIT * float(max(cy, height - cy) / fy)
-    uj, vj = u.clamp(-limit_u, limit_u), v.clamp(-limit_v, limit_v)
-    pull_u, pull_v = (fx * uj + skew * vj)[:, None], (fy * vj)[:, None]
-    across = (fx * rotation[0] + skew * rotation[1] - pull_u * rotation[2]) / z[:, None]
-    down = (fy * rotation[1] - pull_v * rotation[2]) / z[:, None]
-    axes = rotation_matrices(quaternions) * scales[:, None, :]  # R S
-    p = (across[:, :, None] * axes).sum(1)  # [N, 3] first row of J W R S
-    q = (down[:, :, None] * axes).sum(1)
-    xx = (p * p).sum(1) + low_pass
-    xy = (p * q).sum(1)
-    yy = (q * q).sum(1) + low_pass
-    determinant = xx * yy - xy * xy
-    conics = torch.stack([yy, -xy, xx], dim=1) / determinant[:, None]
-    return Projected(torch.stack([fx * u + skew * v + cx, fy * v + cy], dim=1), conics, z, visible)
+    bounded_u, bounded_v = u.clamp(-limit_u, limit_u), v.clamp(-limit_v, limit_v)
+    pull_u, pull_v = fx * bounded_u + skew * bounded_v, fy * bounded_v
+    # Rows of J W with J = [[fx, skew, -(fx u + skew v)], [0, fy, -fy v]] / z. Everything from here on is done
+    # on vectors [N], entry by entry: many times faster than on stacks of 2×3 and 3×3 matrices.
+    right, down, forward = fx * view[0] + skew * view[1], fy * view[1], view[2]
+    across = [(right[k] - pull_u * forward[k]) * inverse for k in range(3)]
+    along = [(down[k] - pull_v * forward[k]) * inverse for k in range(3)]
+    axes = _rotation_columns(quaternions)
+    xx = yy = torch.full_like(depths, low_pass)
+    xy = torch.zeros_like(depths)
+    for (a, b, c), scale in zip(axes, scales.T.contiguous(), strict=True):
+        p = (across[0] * a + across[1] * b + across[2] * c) * scale
+        q = (along[0] * a + along[1] * b + along[2] * c) * scale
+        xx, xy, yy = xx + p * p, xy + p * q, yy + q * q
+    scale_back = 1.0 / (xx * yy - xy * xy)
+    conics = torch.stack([yy * scale_back, -xy * scale_back, xx * scale_back], dim=1)
+    pixels = torch.stack([fx * u + skew * v + cx, fy * v + cy], dim=1)
+    return Projected(pixels, conics, depths, visible)
+
+
+def _rotation_columns(quaternions: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """The three columns of :func:`rotation_matrices`, each as three vectors ``[N]``."""
+    w, x, y, z = quaternions.T.contiguous().unbind(0)
+    twice = 2.0 / (w * w + x * x + y * y + z * z).clamp(min=1e-24)
+    ww, wx, wy, wz = (twice * w * other for other in (w, x, y, z))
+    xx, xy, xz = (twice * x * other for other in (x, y, z))
+    yy, yz = twice * y * y, twice * y * z
+    # of a unit quaternion 1 - 2 (y² + z²) = 2 (w² + x²) - 1, and so on
+    return [
+        (ww + xx - 1.0, xy + wz, xz - wy),
+        (xy - wz, ww + yy - 1.0, yz + wx),
+        (xz + wy, yz - wx, 1.0 - xx - yy),
+    ]

@@ -15,8 +15,6 @@ they are given (sRGB throughout Uni4D).
 
 from __future__ import annotations
 
-import functools
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -152,7 +150,7 @@ def _choose(implementation: Implementation, means: Tensor) -> str:
     if implementation == "auto":
         if means.is_cuda:
             return "gsplat"
-        return "cpu" if means.dtype == torch.float32 and _kernel_works() else "torch"
+        return "cpu" if means.dtype == torch.float32 and native.available() else "torch"
     if implementation == "cpu":
         if means.dtype != torch.float32 or means.device.type != "cpu":
             raise TypeError(
@@ -162,21 +160,6 @@ def _choose(implementation: Implementation, means: Tensor) -> str:
     elif implementation not in ("torch", "gsplat"):
         raise ValueError(f"rasterise: unknown implementation {implementation!r}")
     return implementation
-
-
-@functools.cache
-def _kernel_works() -> bool:
-    try:
-        native.load()
-    except native.KernelUnavailable as error:
-        warnings.warn(
-            f"Splats are rendered by the plain PyTorch twin, about 30 times slower: {error}. "
-            "Install a C compiler (Debian: apt-get install gcc libc6-dev).",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return False
-    return True
 
 
 def _render_here(scene: _Scene, camera: Camera, near: float, low_pass: float, chosen: str) -> Tensor:

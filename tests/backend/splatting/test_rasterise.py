@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from uni4d.splatting import rasterise
+from uni4d.splatting import projection, rasterise
 from uni4d.splatting.rasterise import Rendered
 from uni4d_shared.cameras import look_at, orbit_rig, pinhole_intrinsics, project
+from uni4d_shared.conventions import matrix_from_quaternion
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.types import Camera
 
@@ -100,6 +101,31 @@ def test_gradients_of_the_twin_are_finite_differences(random_scene: Callable[...
         return weighted_sum(render(values[:5], camera, values[5], "torch"))
 
     assert torch.autograd.gradcheck(measure, (*scene, background), eps=1e-6, atol=1e-5, rtol=1e-3)
+
+
+@given(seed=st.integers(0, 2**31 - 1))
+@settings(max_examples=30, deadline=None)
+def test_projection_is_the_matrix_formula(random_scene: Callable[..., Any], seed: int) -> None:
+    """Σ' = J W R S Sᵀ Rᵀ Wᵀ Jᵀ + 0.3 I, written with matrices in numpy."""
+    means, quaternions, scales, _, _ = random_scene(20, seed, 0.3, torch.float64)
+    camera = camera_of(64, 48)
+    found = projection.project(
+        means, quaternions, scales, *projection.camera_tensors(camera, torch.float64), 64, 48
+    )
+    pixels, depths = project(camera, means.numpy())
+    np.testing.assert_allclose(found.means.numpy(), pixels, rtol=1e-9)
+    np.testing.assert_allclose(found.depths.numpy(), depths, rtol=1e-9)
+    fx, fy, view = camera.intrinsics[0, 0], camera.intrinsics[1, 1], camera.world_to_camera[:3, :3]
+    for index, rotation in enumerate(matrix_from_quaternion(quaternions.numpy())):
+        x, y, z = view @ means[index].numpy() + camera.world_to_camera[:3, 3]
+        if abs(x / z) > 1.2 * 32 / fx or abs(y / z) > 1.2 * 24 / fy:
+            continue  # outside the image the Jacobian is limited
+        jacobian = np.array([[fx / z, 0, -fx * x / z**2], [0, fy / z, -fy * y / z**2]])
+        half = jacobian @ view @ rotation @ np.diag(scales[index].numpy())
+        a, b, c = found.conics[index].numpy()
+        np.testing.assert_allclose(
+            [[a, b], [b, c]], np.linalg.inv(half @ half.T + 0.3 * np.eye(2)), rtol=1e-7
+        )
 
 
 def test_one_splat_is_the_gaussian_of_the_formula() -> None:

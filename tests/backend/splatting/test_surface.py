@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from uni4d.library.geometry import TexturedMesh
-from uni4d.splatting import render, splats_from_mesh
+from uni4d.splatting import binding, native, render, splats_from_mesh
 from uni4d.splatting.binding import quaternions_from_matrices
 from uni4d.splatting.projection import rotation_matrices
 from uni4d_shared.cameras import bounding_sphere, orbit_rig
@@ -54,6 +54,24 @@ def test_quaternions_from_matrices_inverts_rotation_matrices(seed: int) -> None:
     matrices = torch.tensor(Rotation.random(20, np.random.default_rng(seed)).as_matrix())
     matrices[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))  # half a turn: w = 0
     torch.testing.assert_close(rotation_matrices(quaternions_from_matrices(matrices)), matrices)
+
+
+@given(seed=st.integers(0, 2**31 - 1), count=st.integers(1, 50), moments=st.integers(1, 3))
+@settings(max_examples=30, deadline=None)
+def test_turning_in_c_agrees_with_its_twin(seed: int, count: int, moments: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    frames = torch.tensor(
+        Rotation.random(count, np.random.default_rng(seed)).as_matrix(), dtype=torch.float32
+    )
+    values = (
+        torch.randn(moments, count, 2, 3, generator=generator),
+        frames,
+        torch.nn.functional.normalize(torch.randn(count, 4, generator=generator), dim=1),
+        torch.randn(count, 3, generator=generator),
+    )
+    fast, slow = native.turn(*values), binding._turned_with(*values)
+    torch.testing.assert_close(fast[1], slow[1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(rotation_matrices(fast[0]), rotation_matrices(slow[0]), atol=1e-3, rtol=1e-3)
 
 
 def test_splats_ride_on_the_mesh_as_the_shared_skinning_says(two_tone_box: TexturedMesh) -> None:

@@ -60,7 +60,10 @@ class Generate(Command):
     def show(self, result: dict[str, Any]) -> None:
         metrics, asset = result["fit"], result["asset"]
         stdout.print(f"asset      {asset['name']} ({asset['licence']}, {asset['author']})")
-        stdout.print(f"motion     {result['motion'].get('verb', '')}")
+        verbs = ", ".join(track["verb"] for track in result["motion"]["tracks"])
+        stdout.print(f"motion     {verbs}")
+        for note in result["motion"]["notes"]:
+            stdout.print(f"           {note}")
         stdout.print(f"alignment  {result['alignment']['score']:.3f}")
         stdout.print(f"fit        {metrics['psnr_foreground']:.1f} dB foreground")
         stdout.print(f"time       {result['seconds']:.0f} s")

@@ -71,16 +71,16 @@ def generate(
             report=report,
         )
     results = StageResults.read(folder)
-    report("files", 0.0, "clip.mp4")
+    report("sheet", 0.0, "clip.mp4")
     files.write_clip_mp4(folder / "clip.mp4", results.animate.clip)
     write_ply_sequence(
-        folder / "splats", results.fit.result, lambda done, _: report("files", 0.8 * done, "splats")
+        folder / "splats", results.fit.result, lambda done, _: report("sheet", 0.8 * done, "splats")
     )
-    report("files", 0.9, "sheet.png")
+    report("sheet", 0.9, "sheet.png")
     write_sheet(folder, results)
     seconds = time.perf_counter() - started
     document = write_report(folder, config, results, seconds)
-    report("files", 1.0, "done")
+    report("sheet", 1.0, "done")
     return document
 
 

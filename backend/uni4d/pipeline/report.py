@@ -24,7 +24,7 @@ def write_report(folder: Path, config: Config, results: StageResults, seconds: f
         "prompt": search.query.prompt,
         "object_text": search.query.object_text,
         "motion_text": search.query.motion_text,
-        "asset": attrs.asdict(search.hits[0]),
+        "asset": {**attrs.asdict(search.hits[0]), "path": f"glb/{search.hits[0].uid}.glb"},
         "hits": [attrs.asdict(hit) for hit in search.hits],
         "alignment": {
             "score": alignment.score,

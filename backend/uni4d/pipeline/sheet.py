@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from attrs import frozen
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 from uni4d.pipeline.results import StageResults
 
@@ -34,6 +34,16 @@ def write_sheet(folder: Path, results: StageResults) -> None:
     """Write ``folder/sheet.png`` from the results of the stages and the pictures that Blender rendered."""
     search, alignment, fitted = results.search, results.align.alignment, results.fit
     hits, metrics, clip = search.hits, fitted.metrics, results.animate.clip
+    splats = sorted((folder / "renders4d").glob("splats_*.png"))[:_COLUMNS]
+    meshes = sorted((folder / "renders4d").glob("mesh_*.png"))[:_COLUMNS]
+    moments = [_frame_number(path) for path in splats]
+    moving: list[list[Image.Image]] = [
+        [Image.fromarray(clip.frames[number - 1]) for number in moments],
+        [Image.open(path) for path in splats],
+        [Image.open(path) for path in meshes],
+    ]
+    clip_tiles, splat_tiles, mesh_tiles = _closer(moving)
+    views = sorted((folder / "views").glob("view_*.png"))
     rows = [
         _Row(
             "retrieved: the first is used",
@@ -43,24 +53,53 @@ def write_sheet(folder: Path, results: StageResults) -> None:
         _Row(
             f"photographed by Blender; alignment {alignment.score:.2f} (text-3D {alignment.text_shape:.2f}, "
             f"3D-image {alignment.shape_image:.2f}, image-text {alignment.image_text:.2f})",
-            _pictures(sorted((folder / "views").glob("view_*.png"))),
+            _closer([[Image.open(views[index]) for index in _spread(len(views))]])[0],
         ),
-        _Row(
-            f"clip: {len(clip.frames)} frames at {clip.fps:g} per second, {clip.description}",
-            [Image.fromarray(clip.frames[index]) for index in _spread(len(clip.frames))],
-        ),
+        _Row(f"clip: {len(clip.frames)} frames at {clip.fps:g} per second, {clip.description}", clip_tiles),
         _Row(
             f"animated splats in Blender: {len(fitted.result.splats.means)}, fitted to the clip at "
             f"{metrics['psnr_foreground']:.1f} dB foreground (without motion "
             f"{metrics['psnr_foreground_static']:.1f} dB)",
-            _pictures(sorted((folder / "renders4d").glob("splats_*.png"))),
+            splat_tiles,
         ),
         _Row(
             f"animated mesh in Blender: {len(fitted.result.motion.nodes)} control nodes",
-            _pictures(sorted((folder / "renders4d").glob("mesh_*.png"))),
+            mesh_tiles,
+            tuple(f"frame {number}" for number in moments),
         ),
     ]
     _draw(search.query.prompt, rows).save(folder / "sheet.png")
+
+
+def _frame_number(path: Path) -> int:
+    return int(path.stem.rsplit("_", 1)[1])
+
+
+def _closer(rows: list[list[Image.Image]]) -> list[list[Image.Image]]:
+    """All pictures cut to the one square that holds the object in every one of them."""
+    flat = [_on_white(image) for row in rows for image in row]
+    boxes = [box for box in (ImageChops.invert(image).convert("L").getbbox() for image in flat) if box]
+    if not boxes:
+        return rows
+    left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    right, bottom = max(box[2] for box in boxes), max(box[3] for box in boxes)
+    half = 0.53 * max(right - left, bottom - top)
+    x, y = (left + right) / 2, (top + bottom) / 2
+    square = (round(x - half), round(y - half), round(x + half), round(y + half))
+    return [[_cut(image, square) for image in row] for row in rows]
+
+
+def _cut(image: Image.Image, square: tuple[int, int, int, int]) -> Image.Image:
+    left, top, right, bottom = square
+    paper = Image.new("RGB", (right - left, bottom - top), _PAPER)
+    paper.paste(_on_white(image), (-left, -top))
+    return paper
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    paper = Image.new("RGBA", image.size, (*_PAPER, 255))
+    paper.alpha_composite(image.convert("RGBA"))
+    return paper.convert("RGB")
 
 
 def _draw(title: str, rows: Sequence[_Row]) -> Image.Image:
@@ -90,21 +129,15 @@ def _fitting(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont 
 
 
 def _on_paper(image: Image.Image) -> Image.Image:
-    image = image.convert("RGBA")
-    image.thumbnail((_TILE, _TILE), Image.Resampling.LANCZOS)
-    tile = Image.new("RGBA", (_TILE, _TILE), (*_PAPER, 255))
-    tile.alpha_composite(image, ((_TILE - image.width) // 2, (_TILE - image.height) // 2))
-    return tile.convert("RGB")
+    picture = _on_white(image)
+    picture = ImageOps.contain(picture, (_TILE, _TILE), Image.Resampling.LANCZOS)
+    return ImageOps.pad(picture, (_TILE, _TILE), color=_PAPER)
 
 
 def _from_png(png: bytes) -> Image.Image:
     return Image.open(io.BytesIO(png)) if png else Image.new("RGB", (_TILE, _TILE), (235, 235, 235))
 
 
-def _pictures(paths: Sequence[Path]) -> list[Image.Image]:
-    return [Image.open(paths[index]) for index in _spread(len(paths))]
-
-
 def _spread(count: int) -> list[int]:
-    """At most eight indices, evenly over ``count``."""
+    """At most one index per column, evenly over ``count``."""
     return sorted(set(np.linspace(0, count - 1, min(count, _COLUMNS)).round().astype(int).tolist()))

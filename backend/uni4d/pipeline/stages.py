@@ -35,8 +35,8 @@ from uni4d_shared.progress import Progress, section
 from uni4d_shared.types import Alignment, Asset, Clip, Query, ViewSet
 
 if TYPE_CHECKING:
-    from uni4d.library.opened import Library
     from uni4d.library.geometry import TexturedMesh
+    from uni4d.library.opened import Library
     from uni4d.retrieval.embedding import TextShapeSpace
     from uni4d.retrieval.search import Searcher
 

@@ -26,8 +26,8 @@ from uni4d_setup.layout import LOCAL_CACHE, ROOT, user_cache
 __all__ = ["ensure", "find", "unavailable_reason"]
 
 _RELEASE = "sid"
-_PACKAGES = "blender,python3-numpy,python3-cattr,python3-requests,libgl1-mesa-dri,libegl1"
-"""Without cattr and requests Blender's extension system does not start."""
+_PACKAGES = "blender,python3-numpy,python3-cattr,python3-requests,libgl1,libgl1-mesa-dri,libegl1"
+"""Without cattr and requests Blender's extension system does not start, without libgl1 its window."""
 _GIGABYTES = 2.5
 _LAUNCHER = LOCAL_CACHE / "newest" / "blender"
 

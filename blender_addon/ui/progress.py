@@ -20,7 +20,7 @@ STAGES = {
 }
 """What the user reads while a stage is going on."""
 
-_CELLS = 20
+_CELLS = 12
 
 
 def draw_progress(layout: Any, session: Session) -> None:
@@ -34,4 +34,6 @@ def draw_progress(layout: Any, session: Session) -> None:
         layout.progress(factor=fraction, text=text)
     else:
         done = round(fraction * _CELLS)
-        layout.label(text=f"{text} {'█' * done}{'░' * (_CELLS - done)}")
+        column = layout.column(align=True)
+        column.label(text=f"{text}, {100 * fraction:.0f} %")
+        column.label(text="█" * done + "░" * (_CELLS - done))

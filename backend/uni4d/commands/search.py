@@ -38,7 +38,10 @@ class Parse(Command):
 
 @define(kw_only=True)
 class Search(Command):
-    """Find the assets that fit a prompt, e.g. uni4d search "a teddy bear is dancing" --top 5."""
+    """Find the assets that fit a prompt, e.g. uni4d search "a teddy bear is dancing" --top 5.
+
+    With --json, each hit's path is its mesh as GLB, converted from the source's format the first time.
+    """
 
     prompt: tyro.conf.Positional[str] = ""
     top: int = 5
@@ -49,10 +52,19 @@ class Search(Command):
     def run(self) -> Any:
         stages = Stages(self.settings())
         if self.prompts is None:
-            return _hits(stages, self.prompt, self.top)
+            return self._hits(stages, self.prompt)
         for line in _lines(self.prompts):
-            print(json.dumps({"prompt": line, "hits": _hits(stages, line, self.top)}), flush=True)  # noqa: T201
+            found = {"prompt": line, "hits": self._hits(stages, line)}
+            print(json.dumps(found, ensure_ascii=False), flush=True)  # noqa: T201
         return None
+
+    def _hits(self, stages: Stages, prompt: str) -> list[dict[str, Any]]:
+        hits = stages.search(prompt, self.top, silent).hits
+        with_files = self.json or self.prompts is not None
+        return [
+            {**attrs.asdict(hit), "path": stages.asset(hit.uid).path if with_files else hit.path}
+            for hit in hits
+        ]
 
     def as_json(self, result: Any) -> str:
         return "" if result is None else super().as_json(result)
@@ -68,10 +80,6 @@ class Search(Command):
                 *(str(rank), hit["name"], f"{hit['score']:.3f}", hit["licence"], hit["author"], hit["uid"])
             )
         stdout.print(table)
-
-
-def _hits(stages: Stages, prompt: str, top: int) -> list[dict[str, Any]]:
-    return [attrs.asdict(hit) for hit in stages.search(prompt, top, silent).hits]
 
 
 def _lines(path: Path) -> list[str]:

@@ -18,6 +18,7 @@ from uni4d.terminal import stdout
 from uni4d_shared.codec import decode, encode
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.messages import Cancel, CancelReply, Failed, Message, Shutdown, Status, StatusReply
+from uni4d_shared.transport import client_socket
 
 __all__ = ["CancelJob", "JobStatus", "Serve", "Stop"]
 
@@ -62,10 +63,11 @@ class Serve(Command):
 class _OnServer(Command):
     control_endpoint: str = ServeConfig().control_endpoint
     """The server's control socket."""
+    keys: Path | None = None
+    """Folder of this client's keys, for a server that is not on this machine."""
 
     def ask(self, request: Message) -> Message:
-        with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
-            dealer.linger = 0
+        with zmq.Context() as context, client_socket(context, self.keys) as dealer:
             dealer.connect(self.control_endpoint)
             dealer.send_multipart(encode(request, id=uuid.uuid4().hex))
             if not dealer.poll(int(_ANSWER_SECONDS * 1000)):

@@ -64,9 +64,10 @@ class Descent:
                 with torch.no_grad():
                     motion.rotations[frame] = motion.rotations[frame - 1]
                     motion.translations[frame] = motion.translations[frame - 1]
-            for _ in range(steps):
+            for step in range(steps):
                 self._step(self._layers[0], torch.tensor([frame]), 1.0)
-            progress((frame + 1) / count, f"following the nodes, frame {frame + 1} of {count}")
+                done = (frame + (step + 1) / steps) / count
+                progress(done, f"following the nodes, frame {frame + 1} of {count}")
 
     def run(self, iterations: int, views: ViewLoss, seed: int, progress: Progress) -> SplatParameters:
         """All frames together; returns the polished splats."""

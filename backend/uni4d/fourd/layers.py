@@ -44,7 +44,7 @@ class Layer:
         """The splats at given places ``[N, 3]``, ``[N, 4]``."""
         splats = self.splats
         return rasterise(
-            *(means, quaternions, splats.scales, splats.opacities, splats.colors),
+            *(means, quaternions, splats.scales, splats.opacities, splats.colors.clamp(max=1.0)),
             *(self.targets.camera, self.targets.background),
             low_pass=self.low_pass,
         )

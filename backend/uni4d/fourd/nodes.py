@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.spatial.distance import cdist
 
 from uni4d_shared.cameras import bounding_sphere
 
@@ -31,6 +32,8 @@ _MAX_GRAPH = 5000
 """Larger meshes are clustered to about this many points before ways along the surface are measured."""
 _NEIGHBOURS = 8
 """Edges per node."""
+_CHUNK = 20_000
+"""Points whose distances to all nodes are held in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,13 @@ def build_node_graph(vertices: Array, faces: Array, count: int, per_vertex: int 
     _, radius = bounding_sphere(vertices)
     points, owner = _merged(np.asarray(vertices, dtype=np.float64), _WELD * radius)
     chosen = _farthest_points(points, count)
-    distances = _distances(points, owner[faces], chosen, radius)  # [K, welded]
-    indices, weights = _weights(distances, per_vertex)
+    ways = _Ways(points, owner[faces], chosen, radius)
+    indices, weights = _weights(ways, len(points), per_vertex)
     return NodeGraph(
         nodes=points[chosen].astype(np.float32),
         vertex_nodes=indices[owner].astype(np.int32),
         vertex_weights=weights[owner].astype(np.float32),
-        edges=_edges(distances[:, chosen]),
+        edges=_edges(ways.to(chosen)),
     )
 
 
@@ -87,18 +90,25 @@ def _farthest_points(points: Array, count: int) -> Array:
     return np.array(chosen)
 
 
-def _distances(points: Array, faces: Array, chosen: Array, radius: float) -> Array:
-    """``[K, M]`` from each node to each point: along the surface or, dearer, through the air."""
-    coarse, owner = points, np.arange(len(points))
-    cell = radius / 128
-    while len(coarse) > _MAX_GRAPH:
-        coarse, owner = _merged(points, cell)
-        cell *= 1.25
-    graph = _edge_graph(coarse, owner[faces])
-    along = dijkstra(graph, directed=False, indices=owner[chosen])[:, owner]
-    straight = np.linalg.norm(points[chosen][:, None, :] - points[None, :, :], axis=2)
-    # a clustered way starts and ends at cluster centres: it can never be shorter than the straight line
-    return np.minimum(np.maximum(along, straight), _GAP_FACTOR * straight)
+class _Ways:
+    """How far every point is from each node: along the surface or, dearer, through the air."""
+
+    def __init__(self, points: Array, faces: Array, chosen: Array, radius: float) -> None:
+        coarse, owner = points, np.arange(len(points))
+        cell = radius / 128
+        while len(coarse) > _MAX_GRAPH:
+            coarse, owner = _merged(points, cell)
+            cell *= 1.25
+        self._points, self._nodes, self._owner = points, points[chosen], owner
+        graph = _edge_graph(coarse, owner[faces])
+        self._along = dijkstra(graph, directed=False, indices=owner[chosen])
+
+    def to(self, index: Array) -> Array:
+        """``[K, M]`` distances to the points at ``index`` ``[M]``."""
+        straight = cdist(self._nodes, self._points[index])
+        # a clustered way starts and ends at cluster centres: it can never be shorter than the straight line
+        along = np.maximum(self._along[:, self._owner[index]], straight)
+        return np.minimum(along, _GAP_FACTOR * straight)
 
 
 def _edge_graph(points: Array, faces: Array) -> csr_matrix:
@@ -110,17 +120,24 @@ def _edge_graph(points: Array, faces: Array) -> csr_matrix:
     return coo_matrix(entries, shape=(len(points), len(points))).tocsr()
 
 
-def _weights(distances: Array, per_vertex: int) -> tuple[Array, Array]:
+def _weights(ways: _Ways, points: int, per_vertex: int) -> tuple[Array, Array]:
     """Nodes and weights ``[M, J]``: (1 − d / d_max)² with d_max the distance to the next nearest node."""
-    count = len(distances)
-    slots = min(per_vertex, count)
-    order = np.argsort(distances, axis=0, kind="stable")[: slots + 1].T  # [M, J + 1]
-    near = np.take_along_axis(distances.T, order, axis=1)
-    limit = near[:, -1:] if count > slots else 1.5 * near[:, -1:]
-    weights = np.square(1.0 - near[:, :slots] / np.maximum(limit, 1e-300))
-    weights = np.maximum(weights, 0.0)
-    weights[weights.sum(axis=1) <= 0, 0] = 1.0  # all nodes equally far: any one serves
-    return order[:, :slots], weights / weights.sum(axis=1, keepdims=True)
+    indices, weights = [], []
+    for start in range(0, points, _CHUNK):
+        distances = ways.to(np.arange(start, min(start + _CHUNK, points)))
+        count = len(distances)
+        slots = min(per_vertex, count)
+        keep = min(slots + 1, count)
+        nearest = np.sort(np.argpartition(distances, keep - 1, axis=0)[:keep], axis=0)
+        near = np.take_along_axis(distances, nearest, axis=0)
+        order = np.argsort(near, axis=0, kind="stable")
+        near, nearest = (np.take_along_axis(a, order, axis=0).T for a in (near, nearest))  # [M, J + 1]
+        limit = near[:, -1:] if count > slots else 1.5 * near[:, -1:]
+        share = np.maximum(1.0 - near[:, :slots] / np.maximum(limit, 1e-300), 0.0) ** 2
+        share[share.sum(axis=1) <= 0, 0] = 1.0  # all nodes equally far: any one serves
+        indices.append(nearest[:, :slots])
+        weights.append(share / share.sum(axis=1, keepdims=True))
+    return np.concatenate(indices), np.concatenate(weights)
 
 
 def _edges(distances: Array) -> Array:

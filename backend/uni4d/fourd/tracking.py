@@ -9,6 +9,7 @@ refined by gradient descent through the rasteriser on blurred and sharp differen
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,8 +72,11 @@ def track_rigidly(
     for frame in range(frames):
         last = poses[-1] if poses else rest
         guess = _extrapolated(poses[-2], last) if len(poses) > 1 else last
-        poses.append(tracker.locate(frame, last, guess, iterations))
-        progress((frame + 1) / frames, f"tracking frame {frame + 1} of {frames}")
+
+        def report(share: float, frame: int = frame) -> None:
+            progress((frame + share) / frames, f"tracking frame {frame + 1} of {frames}")
+
+        poses.append(tracker.locate(frame, last, guess, iterations, report))
     return RigidTrack(
         centre, torch.stack([p.rotation for p in poses]), torch.stack([p.shift for p in poses]) * radius
     )
@@ -86,7 +90,9 @@ class _Tracker:
         self._quaternions = layer.splats.quaternions.detach()
         self._camera_axes = torch.as_tensor(layer.targets.camera.world_to_camera[:3, :3], dtype=torch.float32)
 
-    def locate(self, frame: int, last: _Pose, guess: _Pose, iterations: int) -> _Pose:
+    def locate(
+        self, frame: int, last: _Pose, guess: _Pose, iterations: int, report: Callable[[float], None]
+    ) -> _Pose:
         candidates = [guess, last]
         up = torch.tensor([0.0, 0.0, 1.0])
         candidates += [guess.turned(_turn(up, degrees)) for degrees in _TURNS_DEGREES]
@@ -97,11 +103,15 @@ class _Tracker:
             for index, candidate in enumerate(candidates):
                 placed = self._centred(frame, candidate) if index else candidate
                 scored.append((float(self._loss(frame, placed, guess)), index, placed))
+        report(0.3)
         best = sorted(scored, key=lambda item: item[:2])[:_REFINED]
         short = max(iterations // 4, 1)
         refined = [self._refined(frame, pose, guess, short, 1.0) for _, _, pose in best]
+        report(0.6)
         _, winner = min(refined, key=lambda item: item[0])
-        return self._refined(frame, winner, guess, iterations - _REFINED * short, 0.5)[1]
+        found = self._refined(frame, winner, guess, iterations - _REFINED * short, 0.5)[1]
+        report(1.0)
+        return found
 
     def _render(self, rotation: Tensor, shift: Tensor) -> Rendered:
         means = self._means @ rotation_matrices(rotation).T + self._centre + shift * self._radius

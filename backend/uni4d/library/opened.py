@@ -21,7 +21,7 @@ from uni4d_shared.types import Asset
 __all__ = ["Library", "library_folder", "open_library"]
 
 MANIFEST = "library.json"
-_CONVERSION = "1"
+_CONVERSION = "2"
 """Raise it when the GLB of an asset changes: files of another version are made again."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +280,11 @@ def test_damaged_bytes_never_crash_the_readers(noise: bytes, place: int) -> None
     document, binary = _triangle_document()
     whole = bytearray(_glb(document, binary))
     whole[place : place + len(noise)] = noise
-    for read in (lambda: read_glb(bytes(whole), NOWHERE), lambda: read_obj(CUBE.encode() + noise, NOWHERE)):
+    readers: list[Callable[[], TexturedMesh]] = [
+        lambda: read_glb(bytes(whole), NOWHERE),
+        lambda: read_obj(CUBE.encode() + noise, NOWHERE),
+    ]
+    for read in readers:
         try:
             mesh = read()
         except (ValueError, OSError):

@@ -20,7 +20,7 @@ from uni4d.config import default_cache
 from uni4d.library.formats.members import ArchiveMembers
 from uni4d.library.formats.obj import parse_mtl
 from uni4d.library.formats.reading import read_archived_mesh
-from uni4d.library.geometry import Material, TexturedMesh, normalised
+from uni4d.library.geometry import Material, TexturedMesh, normalised, srgb_from_linear
 from uni4d.library.sources import Entry, stable_uid
 from uni4d.library.sources.debian import fetch_packages
 from uni4d.library.sources.properties import parse_properties
@@ -38,6 +38,10 @@ _CURE = "Run: sudo apt-get install sweethome3d-furniture sweethome3d; or pass --
 _JAR_CATALOGUE = "com/eteks/sweethome3d/io/DefaultFurnitureCatalog.properties"
 _FURNITURE_CATALOGUE = "PluginFurnitureCatalog.properties"
 _JAR_MATERIALS = "com/eteks/sweethome3d/j3d/OBJLoader.class"
+
+_LINEAR_COLORS = {"SweetHome3D#ScopiaModels"}
+"""Catalogues whose MTL colours are in linear light, as Blender wrote them; the others were made in sRGB.
+Found by comparing colours with the shipped icons (mean difference 0.13 so, 0.18 otherwise)."""
 
 _NOISE = {"", "blend swap", "default", "scpts"}
 """Tags that say where a model came from, not what it is."""
@@ -107,6 +111,8 @@ class SweetHome3DSource:
         archive = _open_archive(self.folder / archive_name)
         defaults = _default_materials(archive) if archive_name.endswith(".jar") else None
         mesh = read_archived_mesh(archive, member, defaults, draft=draft)
+        if _catalogue(archive).get("id", "").strip() in _LINEAR_COLORS:
+            mesh = evolve(mesh, materials=tuple(_from_linear(material) for material in mesh.materials))
         if entry.rotation is not None:
             turn = GLTF_TO_WORLD @ np.array(entry.rotation).reshape(3, 3) @ GLTF_TO_WORLD.T
             mesh = evolve(
@@ -213,6 +219,14 @@ def _default_materials(archive: zipfile.ZipFile) -> dict[str, Material]:
         return {}
     length = int.from_bytes(data[start - 2 : start], "big")
     return parse_mtl(data[start : start + length], members)
+
+
+def _from_linear(material: Material) -> Material:
+    """The material with its colour read as linear light; textured ones have no colour of their own."""
+    if material.texture is not None:
+        return material
+    red, green, blue = srgb_from_linear(np.array(material.color[:3])).tolist()
+    return evolve(material, color=(red, green, blue, material.color[3]))
 
 
 def _licence(text: str) -> str:

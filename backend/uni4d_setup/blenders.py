@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from uni4d_setup.environments import pip_install
 from uni4d_setup.errors import SetupError
 from uni4d_setup.layout import LOCAL_CACHE, SHARED, VENV, venv_program
 
-__all__ = ["BlenderFacts", "dependencies", "examine", "locate"]
+__all__ = ["BlenderFacts", "dependencies", "environment", "examine", "locate"]
 
 OLDEST = (3, 4)
 _QUESTION = "import bpy, sys; print('UNI4D-FACTS', *bpy.app.version[:2], *sys.version_info[:2], flush=True)"
@@ -41,6 +42,15 @@ def locate(named: str | None) -> Path | None:
     return Path(found).absolute() if found else None
 
 
+def environment(program: Path) -> dict[str, str]:
+    """The environment for a Blender.
+
+    A distribution's Blender finds its Python's libraries through the first ``python3`` on PATH. That must be
+    its own, beside it, not the one of an active virtual environment, conda or pyenv.
+    """
+    return child_environment({"PATH": f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"})
+
+
 def examine(program: Path) -> BlenderFacts:
     """Start a Blender once and ask for its versions; the answer is kept until the program changes."""
     status = program.stat()
@@ -53,7 +63,12 @@ def examine(program: Path) -> BlenderFacts:
         with Step(f"Asking {program} for its version"):
             try:
                 answer = subprocess.run(
-                    command, capture_output=True, text=True, timeout=120, check=False, env=child_environment()
+                    command,
+                    capture_output=True,
+                    text=True,
+                    timeout=120,
+                    check=False,
+                    env=environment(program),
                 )
             except (OSError, subprocess.TimeoutExpired) as error:
                 raise SetupError(f"{program} does not start: {error}") from error

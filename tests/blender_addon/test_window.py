@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from harness import toy_asset
-from harness.blenders import RealBlender, private_folders
+from harness.blenders import RealBlender
 from harness.displays import screenshot
 from harness.toy_backend import ToyBackend
 
@@ -91,7 +91,7 @@ def window(
         )
         process = subprocess.Popen(
             command,
-            env={**os.environ, **private_folders(tmp_path / "settings"), "DISPLAY": xvfb},
+            env={**real_blender.environment(tmp_path / "settings"), "DISPLAY": xvfb},
             stdout=log,
             stderr=log,
             start_new_session=True,

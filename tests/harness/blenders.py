@@ -56,6 +56,10 @@ class RealBlender:
         """Whether it installs extensions (4.2) and not only add-ons."""
         return self.version >= (4, 2)
 
+    def environment(self, folder: Path) -> dict[str, str]:
+        """The environment to start it in, with its settings in ``folder``."""
+        return {**blenders.environment(self.program), **private_folders(folder)}
+
     def command(self, script: Path, arguments: Sequence[str] = ()) -> list[str]:
         """The command line that runs a script without a window; the script's errors are exit codes."""
         if self.is_module:
@@ -90,7 +94,7 @@ class RealBlender:
         timeout: float = 300.0,
     ) -> str:
         """Run a script without a window, with settings in ``folder``; its whole output. Fails on an error."""
-        variables = {**os.environ, **private_folders(folder), **(environment or {})}
+        variables = {**self.environment(folder), **(environment or {})}
         process = subprocess.Popen(
             self.command(script, arguments),
             stdout=subprocess.PIPE,

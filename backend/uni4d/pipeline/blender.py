@@ -99,7 +99,10 @@ def run_headless(
     Raises ``Uni4DError`` with the child's own error (code, message, cure) when it reported one. Ctrl-C and
     any other exception stop the child before they pass on.
     """
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    # A distribution's Blender finds its Python's libraries through the first python3 on PATH. That must be
+    # its own, beside it, not the one of an active virtual environment, conda or pyenv.
+    path = f"{command.executable.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PATH": path}
     with log_path.open("w", encoding="utf-8") as log:
         log.write(" ".join(command.line(arguments)) + "\n")
         log.flush()

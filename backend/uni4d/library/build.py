@@ -26,7 +26,7 @@ from uni4d_shared.progress import Progress, section
 
 __all__ = ["Library", "build_library", "open_library"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Raise it when the catalog or the joint space changes: libraries of another format are indexed again."""
 _BATCH = 24
 """Readings per write; a build that is stopped repeats at most so many meshes."""

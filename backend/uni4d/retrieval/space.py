@@ -29,9 +29,9 @@ __all__ = ["JointSpace"]
 Array = NDArray[Any]
 
 _FOLDS = 5
-_RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3)
+_RIDGES = (0.0003, 0.001, 0.003, 0.01, 0.1)
 """λ relative to the mean squared length of the features, which is 1."""
-_DEFAULT_RIDGE = 0.03
+_DEFAULT_RIDGE = 0.01
 """For libraries too small to choose it by cross-validation."""
 
 

@@ -204,7 +204,7 @@ class Studio:
         cycles.glossy_bounces = 1
         cycles.transmission_bounces = 4
         cycles.transparent_max_bounces = self._layers
-        cycles.min_transparent_bounces = self._layers // 8  # ending rays at random earlier is noise
+        cycles.min_transparent_bounces = self._layers  # rays that end at random inside a cloud are noise
         cycles.caustics_reflective = False
         cycles.caustics_refractive = False
 

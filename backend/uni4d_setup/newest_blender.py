@@ -87,7 +87,10 @@ def _launcher_script(root: Path) -> str:
     for how, folder in mounts:
         inside = shlex.quote(f"{root}{folder}")
         lines.append(f"mkdir -p {inside} && mount {how} {shlex.quote(str(folder))} {inside}")
-    lines.append(f'exec chroot {shlex.quote(str(root))} /usr/bin/env "HOME=$HOME" blender "$@"')
+    # Its own PATH: the outer one may lead to this launcher again, and to a Python that is not in there.
+    lines.append(
+        f'exec chroot {shlex.quote(str(root))} /usr/bin/env PATH=/usr/bin:/bin /usr/bin/blender "$@"'
+    )
     inner = " && ".join(lines)
     return (
         "#!/bin/sh\n"

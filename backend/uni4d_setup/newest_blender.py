@@ -88,9 +88,8 @@ def _launcher_script(root: Path) -> str:
         inside = shlex.quote(f"{root}{folder}")
         lines.append(f"mkdir -p {inside} && mount {how} {shlex.quote(str(folder))} {inside}")
     # Its own PATH: the outer one may lead to this launcher again, and to a Python that is not in there.
-    lines.append(
-        f'exec chroot {shlex.quote(str(root))} /usr/bin/env PATH=/usr/bin:/bin /usr/bin/blender "$@"'
-    )
+    program = "/usr/bin/env PATH=/usr/bin:/bin /usr/bin/blender"
+    lines.append(f'exec chroot {shlex.quote(str(root))} {program} "$@"')
     inner = " && ".join(lines)
     return (
         "#!/bin/sh\n"

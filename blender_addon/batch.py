@@ -99,6 +99,7 @@ def _wait_until_ready(jobs: Jobs, report: Report) -> None:
         backend = jobs.wait_for_backend()
     if backend.worker == "broken":
         raise Uni4DError("worker-broken", "The backend cannot work.", backend.note)
+    report("connect", 1.0, f"{backend.library_size} objects in the library")
     report("connect", 1.0, "ready")
 
 

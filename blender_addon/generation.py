@@ -127,6 +127,7 @@ class Generation(Run):
         fetched = yield from self._ask("fetch", FetchRequest(hit.uid), FetchResult)
         yield Step("import", 0.0, hit.name)
         mark = assets.find(hit.uid) or import_asset(fetched)
+        yield Step("import", 1.0, hit.name)
         yield Step("import", 1.0, "done")
         views = yield from self._views(mark, fetched)
         aligned = yield from self._ask("alignment", AlignRequest(found.query, hit.uid, views), AlignResult)

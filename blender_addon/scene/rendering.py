@@ -204,7 +204,7 @@ class Studio:
         cycles.glossy_bounces = 1
         cycles.transmission_bounces = 4
         cycles.transparent_max_bounces = self._layers
-        cycles.min_transparent_bounces = self._layers  # rays that end at random inside a cloud are noise
+        cycles.min_transparent_bounces = min(self._layers, 24)  # ending rays at random earlier is noise
         cycles.caustics_reflective = False
         cycles.caustics_refractive = False
 

@@ -1,13 +1,13 @@
-"""The material that turns an ellipsoid into a Gaussian, for Cycles and EEVEE.
+"""The material that turns a disc or an ellipsoid into a Gaussian, for Cycles and EEVEE.
 
 The instance's own space is the splat's space divided by :data:`EXTENT`: there the Gaussian is round, with
-standard deviation 1/EXTENT. For a ray that enters at p with the (normalised) direction v, the point of
-the ray nearest to the centre has squared distance d² = p·p − (p·v)², and the most opaque point of the ray,
-which is what 3D Gaussian splatting composites, has
+standard deviation 1/EXTENT. For a ray that meets the shape at p with the (normalised) direction v, the
+point of the ray nearest to the centre has squared distance d² = p·p − (p·v)², and the most opaque point of
+the ray, which is what 3D Gaussian splatting composites, has
 
     α = opacity · exp(−½ · EXTENT² · d²).
 
-The back of the ellipsoid is left out, so that each splat counts once. Colours are emitted, unlit. Blender
+The back of an ellipsoid is left out, so that each splat counts once. Colours are emitted, unlit. Blender
 blends in linear light, the rasteriser in sRGB, so half-covered edges come out slightly lighter here.
 """
 
@@ -19,13 +19,16 @@ import bpy
 
 from . import compat
 
-__all__ = ["EXTENT", "TINT", "splat_material"]
+__all__ = ["EXTENT", "FLAT", "TINT", "splat_material"]
 
 EXTENT = 3.0
 """Standard deviations from the centre to the surface of the ellipsoid."""
 
 TINT = "uni4d_tint"
 """The colour attribute: scene-linear RGB, and the opacity as A."""
+
+FLAT = "uni4d_flat"
+"""The attribute that is 1 for discs (seen from both sides) and 0 for ellipsoids."""
 
 NAME = "Uni4D splat"
 
@@ -70,7 +73,11 @@ def splat_material() -> bpy.types.Material:
     tint.attribute_name = TINT
     peak = add("ShaderNodeMath", "MULTIPLY", gaussian, tint.outputs["Alpha"]).outputs[0]
     front = add("ShaderNodeMath", "SUBTRACT", 1.0, geometry.outputs["Backfacing"]).outputs[0]
-    alpha = add("ShaderNodeMath", "MULTIPLY", peak, front).outputs[0]
+    flat = add("ShaderNodeAttribute")
+    flat.attribute_type = "INSTANCER"
+    flat.attribute_name = FLAT
+    counted = add("ShaderNodeMath", "MAXIMUM", front, flat.outputs["Fac"]).outputs[0]
+    alpha = add("ShaderNodeMath", "MULTIPLY", peak, counted).outputs[0]
 
     glow = add("ShaderNodeEmission", "", tint.outputs["Color"]).outputs[0]
     clear = add("ShaderNodeBsdfTransparent").outputs[0]

@@ -4,8 +4,10 @@
 
 All moments lie side by side in one mesh, the *bank*: vertex t·N + i is splat i at clip frame t, with its
 rotation, size and colour as attributes. A Geometry Nodes modifier keeps the vertices of the present frame
-and puts an ellipsoid of three standard deviations on each; :mod:`.splat_material` gives it the
-Gaussian's transparency. So the object can be scrubbed, rendered, linked and appended like any other.
+and puts a shape of three standard deviations on each, to which :mod:`.splat_material` gives the
+Gaussian's transparency: a disc for a flat splat, as those on a surface are, else an ellipsoid. Both give the
+same picture, but a ray crosses a disc once and an ellipsoid twice, and crossings are what rendering costs.
+So the object can be scrubbed, rendered, linked and appended like any other.
 """
 
 from __future__ import annotations
@@ -20,16 +22,13 @@ from uni4d_shared.conventions import matrix_from_quaternion
 from uni4d_shared.skinning import splats_at
 from uni4d_shared.types import Gaussians4D, Splats
 
-from . import compat, splat_material
+from . import splat_material, splat_nodes
 from .timeline import NATIVE, Timeline
 
-__all__ = ["euler_from_quaternion", "linear_from_srgb", "place_splats"]
+__all__ = ["euler_from_matrix", "linear_from_srgb", "place_splats"]
 
-FRAME, TURN, SIZE = "uni4d_frame", "uni4d_turn", "uni4d_size"
-"""Attributes of the bank: clip frame; XYZ Euler angles in radians; standard deviations in metres."""
-
-_ICOSAHEDRON_INSPHERE = 0.7946544723
-"""Radius of the sphere inside an icosahedron of circumradius 1."""
+_FLAT = 0.3
+"""A splat whose thinnest axis is shorter than this part of the next one is drawn as a disc."""
 
 
 def place_splats(
@@ -45,7 +44,7 @@ def place_splats(
     item = bpy.data.objects.new(name, _bank(moments, name))
     (collection or bpy.context.scene.collection).objects.link(item)
     modifier = item.modifiers.new("Uni4D splats", "NODES")
-    modifier.node_group = _node_group(name, timeline, count, splat_material.splat_material())
+    modifier.node_group = splat_nodes.node_group(name, timeline, count, splat_material.splat_material())
     item.visible_shadow = False
     return item
 
@@ -57,11 +56,14 @@ def _bank(moments: list[Splats], name: str) -> bpy.types.Mesh:
     mesh.vertices.foreach_set("co", np.concatenate([moment.means for moment in moments]).ravel())
     frames = np.repeat(np.arange(len(moments)), [len(moment.means) for moment in moments])
     colors = np.concatenate([_rgba(moment) for moment in moments])
-    turns = euler_from_quaternion(np.concatenate([moment.quaternions for moment in moments]))
+    quaternions = np.concatenate([moment.quaternions for moment in moments]).astype(np.float64)
     sizes = np.concatenate([moment.scales for moment in moments])
-    _attribute(mesh, FRAME, "INT", "value", frames.astype(np.int32))
-    _attribute(mesh, TURN, "FLOAT_VECTOR", "vector", turns)
-    _attribute(mesh, SIZE, "FLOAT_VECTOR", "vector", sizes)
+    turns, sizes = _thinnest_last(matrix_from_quaternion(quaternions), sizes)
+    flat = sizes[:, 2] < _FLAT * sizes[:, :2].min(axis=1)
+    _attribute(mesh, splat_nodes.FRAME, "INT", "value", frames.astype(np.int32))
+    _attribute(mesh, splat_nodes.TURN, "FLOAT_VECTOR", "vector", euler_from_matrix(turns))
+    _attribute(mesh, splat_nodes.SIZE, "FLOAT_VECTOR", "vector", sizes)
+    _attribute(mesh, splat_material.FLAT, "FLOAT", "value", flat)
     _attribute(mesh, splat_material.TINT, "FLOAT_COLOR", "color", colors)
     mesh.update()
     return mesh
@@ -72,63 +74,19 @@ def _attribute(mesh: Any, name: str, kind: str, field: str, values: NDArray[Any]
     attribute.data.foreach_set(field, values.ravel() if kind == "INT" else values.astype(np.float32).ravel())
 
 
+def _thinnest_last(
+    turns: NDArray[Any], sizes: NDArray[np.float32]
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """The same ellipsoids (rotations ``[N, 3, 3]``, deviations ``[N, 3]``), their thinnest axis the third.
+
+    The axes are renamed in a circle, so that rotations stay rotations.
+    """
+    order = (np.argmin(sizes, axis=1)[:, None] + np.array([1, 2, 3])) % 3  # [N, 3]
+    return np.take_along_axis(turns, order[:, None, :], axis=2), np.take_along_axis(sizes, order, axis=1)
+
+
 def _rgba(moment: Splats) -> NDArray[np.float32]:
     return np.concatenate([linear_from_srgb(moment.colors), moment.opacities[:, None]], axis=1)
-
-
-def _node_group(name: str, timeline: Timeline, count: int, material: bpy.types.Material) -> Any:
-    """Bank → vertices of the present frame → ellipsoids."""
-    group: Any = bpy.data.node_groups.new(name, "GeometryNodeTree")
-    compat.new_socket(group, "INPUT", "NodeSocketGeometry", "Geometry")
-    compat.new_socket(group, "OUTPUT", "NodeSocketGeometry", "Geometry")
-    nodes, links = group.nodes, group.links
-
-    def math(operation: str, first: Any, second: Any = None) -> Any:
-        node = nodes.new("ShaderNodeMath")
-        node.operation = operation
-        for socket, value in zip(node.inputs, (first, second), strict=False):
-            if isinstance(value, (int, float)):
-                socket.default_value = value
-            elif value is not None:
-                links.new(value, socket)
-        return node.outputs[0]
-
-    def attribute(name: str, kind: str) -> Any:
-        node = nodes.new("GeometryNodeInputNamedAttribute")
-        node.data_type = kind
-        node.inputs["Name"].default_value = name
-        return next(socket for socket in node.outputs if socket.enabled)
-
-    now = nodes.new("GeometryNodeInputSceneTime").outputs["Frame"]
-    moment = math("ROUND", math("DIVIDE", math("SUBTRACT", now, timeline.start), timeline.step))
-    moment = math("MINIMUM", math("MAXIMUM", moment, 0.0), count - 1.0)
-    other = math("COMPARE", attribute(FRAME, "INT"), moment)
-    other.node.inputs[2].default_value = 0.5  # the tolerance
-
-    keep = nodes.new("GeometryNodeSeparateGeometry")
-    keep.domain = "POINT"
-    links.new(nodes.new("NodeGroupInput").outputs[0], keep.inputs["Geometry"])
-    links.new(other, keep.inputs["Selection"])
-
-    ball = nodes.new("GeometryNodeMeshIcoSphere")
-    ball.inputs["Radius"].default_value = 1.0 / _ICOSAHEDRON_INSPHERE  # so that the unit ball fits inside
-    ball.inputs["Subdivisions"].default_value = 1
-    painted = nodes.new("GeometryNodeSetMaterial")
-    painted.inputs["Material"].default_value = material
-    links.new(ball.outputs["Mesh"], painted.inputs["Geometry"])
-
-    extent = nodes.new("ShaderNodeVectorMath")
-    extent.operation = "SCALE"
-    extent.inputs["Scale"].default_value = splat_material.EXTENT
-    links.new(attribute(SIZE, "FLOAT_VECTOR"), extent.inputs[0])
-
-    place = nodes.new("GeometryNodeInstanceOnPoints")
-    links.new(keep.outputs["Selection"], place.inputs["Points"])
-    links.new(painted.outputs["Geometry"], place.inputs["Instance"])
-    links.new(attribute(TURN, "FLOAT_VECTOR"), place.inputs["Rotation"])
-    links.new(extent.outputs[0], place.inputs["Scale"])
-    links.new(place.outputs["Instances"], nodes.new("NodeGroupOutput").inputs[0])
-    return group
 
 
 def linear_from_srgb(colors: ArrayLike) -> NDArray[np.float32]:
@@ -137,11 +95,11 @@ def linear_from_srgb(colors: ArrayLike) -> NDArray[np.float32]:
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
-def euler_from_quaternion(quaternions: ArrayLike) -> NDArray[np.float32]:
-    """Blender's XYZ Euler angles ``[N, 3]`` (R = R_z R_y R_x) in radians, of quaternions ``[N, 4]`` wxyz."""
-    m = matrix_from_quaternion(np.asarray(quaternions, np.float64))
+def euler_from_matrix(rotations: ArrayLike) -> NDArray[np.float32]:
+    """Blender's XYZ Euler angles ``[N, 3]`` (R = R_z R_y R_x, radians) of rotation matrices ``[N, 3, 3]``."""
+    m = np.asarray(rotations, np.float64)
     cosine = np.hypot(m[:, 0, 0], m[:, 1, 0])
-    locked = cosine < 1e-7  # looking along ±Z: x and z turn about one axis, so let z be 0
+    locked = cosine < 1e-12  # looking along ±Z: x and z turn about one axis, so let z be 0
     x = np.where(locked, np.arctan2(-m[:, 1, 2], m[:, 1, 1]), np.arctan2(m[:, 2, 1], m[:, 2, 2]))
     y = np.arctan2(-m[:, 2, 0], cosine)
     z = np.where(locked, 0.0, np.arctan2(m[:, 1, 0], m[:, 0, 0]))

@@ -37,7 +37,7 @@ Report = Callable[[str, float, str], None]
 _IDLE_SECONDS = 0.02
 _MOMENTS = 6
 """Moments of the clip that are rendered."""
-_SPLAT_SAMPLES, _SPLAT_LAYERS = 4, 128
+_SPLAT_SAMPLES, _SPLAT_LAYERS = 3, 128
 
 
 def generate(

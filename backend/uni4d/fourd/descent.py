@@ -25,7 +25,6 @@ __all__ = ["Descent"]
 
 _RATES = (0.004, 0.003, 0.02, 0.006)
 """Adam's steps: pose rotation, pose shift (radii), node rotations, node translations (radii)."""
-_WEIGHT_RIGID = 0.02
 _WEIGHT_SMOOTH = 1.0
 _POLISH_RATES = {"log_scales": 0.01, "opacity_logits": 0.03, "coefficients": 0.02}
 _POLISH_AFTER = 0.3
@@ -44,9 +43,17 @@ class _Stage:
     """factor of the rates at its first step …"""
     stop: float
     """… and at its last"""
+    rigidity: float
+    """Weight of the rigidity. Stiff at first: what a coarse picture pushes into the object (an ear, an eye)
+    is hidden there and has no gradient to come out again."""
 
 
-_STAGES = (_Stage(0.35, 4, 1.0, 0.3), _Stage(0.3, 2, 0.4, 0.15), _Stage(0.35, 1, 0.2, 0.03))
+_SWEEP = _Stage(0.0, 1, 1.0, 1.0, 1.0)
+_STAGES = (
+    _Stage(0.35, 4, 1.0, 0.3, 0.5),
+    _Stage(0.3, 2, 0.4, 0.15, 0.1),
+    _Stage(0.35, 1, 0.2, 0.03, 0.03),
+)
 
 
 class Descent:
@@ -65,7 +72,7 @@ class Descent:
                     motion.rotations[frame] = motion.rotations[frame - 1]
                     motion.translations[frame] = motion.translations[frame - 1]
             for step in range(steps):
-                self._step(self._layers[0], torch.tensor([frame]), 1.0)
+                self._step(self._layers[0], torch.tensor([frame]), _SWEEP.start, _SWEEP.rigidity)
                 done = (frame + (step + 1) / steps) / count
                 progress(done, f"following the nodes, frame {frame + 1} of {count}")
 
@@ -89,15 +96,22 @@ class Descent:
                 if layer is finest and polish is None and step >= _POLISH_AFTER * steps:
                     polish = _Polish(finest.splats, views, seed)
                 factor = stage.start * (stage.stop / stage.start) ** (step / steps)
-                self._step(layer, frames, factor, polish)
+                self._step(layer, frames, factor, stage.rigidity, polish)
                 done += 1
                 progress(min(done / iterations, 1.0), f"fitting the motion at {size}, step {done}")
         finest.splats = finest.splats.detached()
         return finest.splats
 
-    def _step(self, layer: Layer, frames: Tensor, factor: float, polish: _Polish | None = None) -> None:
+    def _step(
+        self,
+        layer: Layer,
+        frames: Tensor,
+        factor: float,
+        stiffness: float,
+        polish: _Polish | None = None,
+    ) -> None:
         motion, targets = self._motion, layer.targets
-        loss = _WEIGHT_RIGID * rigidity(motion, self._edges, frames)
+        loss = stiffness * rigidity(motion, self._edges, frames)
         loss = loss + _WEIGHT_SMOOTH * smoothness(motion, frames)
         for rendered, frame in zip(layer.render(motion, frames), frames.tolist(), strict=True):
             picture = tracking_loss(rendered, targets.images[frame], targets.masks[frame])

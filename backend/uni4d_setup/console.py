@@ -39,11 +39,15 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def stop_on_signals() -> None:
-    """Treat SIGTERM and SIGHUP as Ctrl-C, so that children are stopped in each case."""
+    """Treat SIGTERM and SIGHUP as Ctrl-C, so that children are stopped in each case.
+
+    SIGINT too: a shell that starts us in the background lets us ignore it, and our children after us.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, interrupt)

@@ -133,13 +133,13 @@ def test_a_signal_leaves_no_child_running(repository: Path, tmp_path: Path, numb
         "except KeyboardInterrupt:\n"
         "    sys.exit(130)\n"
     )
-    parent = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
-    deadline = time.monotonic() + 20
-    while not (pids.is_file() and pids.read_text().endswith("\n")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    parent.send_signal(number)
-    assert parent.wait(30) == 130
+    with subprocess.Popen([sys.executable, str(script)], start_new_session=True) as parent:
+        deadline = time.monotonic() + 20
+        while not (pids.is_file() and pids.read_text().endswith("\n")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        parent.send_signal(number)
+        assert parent.wait(30) == 130
     for pid in pids.read_text().split():
         assert not _runs(int(pid))
 

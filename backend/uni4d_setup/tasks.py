@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from uni4d_setup.console import Step, note, run_attached
 from uni4d_setup.errors import SetupError
 from uni4d_setup.layout import DIST, LOCAL_CACHE, ROOT, VENV, VENV_BPY, user_cache, venv_program
 
-__all__ = ["addon", "bench", "check", "clean", "demo", "setup", "slug", "test", "where"]
+__all__ = ["addon", "bench", "check", "clean", "demo", "setup", "test", "where"]
 
 _EXTENTS = {
     "quick": "not slow and not blender and not window and not newest",
@@ -24,13 +22,6 @@ _EXTENTS = {
     "all": "",
 }
 """What each extent of ``build.py test`` selects, as pytest's ``-m``."""
-
-
-def slug(prompt: str) -> str:
-    """The prompt as the name of a folder: ``a teddy bear is dancing`` → ``a-teddy-bear-is-dancing``."""
-    ascii_only = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower()
-    words = re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-")[:60].rstrip("-")
-    return words or "prompt-" + hashlib.sha256(prompt.encode()).hexdigest()[:8]
 
 
 def _ensure_compiler() -> None:
@@ -64,7 +55,7 @@ def _library_arguments(meshes: Path | None) -> list[str | Path]:
     folder = meshes.expanduser().resolve()
     if not folder.is_dir():
         raise SetupError(f"--library {meshes}: there is no such folder.")
-    name = f"{slug(folder.name)}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
     settings = LOCAL_CACHE / "libraries" / f"{name}.toml"
     settings.parent.mkdir(parents=True, exist_ok=True)
     # A JSON string is a TOML string too.
@@ -92,8 +83,9 @@ def demo(
     _ensure_compiler()
     which = _blender_arguments(blender)
     library = _library_arguments(meshes)
-    target = (out or ROOT / "out" / slug(prompt)).absolute()
-    options: list[str | Path] = ["--out", target, *which, *library, *(["--engine", engine] if engine else [])]
+    options: list[str | Path] = [*which, *library, *(["--engine", engine] if engine else [])]
+    if out is not None:
+        options += ["--out", out.absolute()]
     return run_attached([venv_program(VENV, "uni4d"), "generate", prompt, *options, *more], cwd=ROOT)
 
 

@@ -14,26 +14,6 @@ from uni4d_setup import addon_archives, environments
 from uni4d_setup.console import Step
 from uni4d_setup.errors import SetupError
 from uni4d_setup.layout import LOCAL_CACHE, user_cache
-from uni4d_setup.tasks import slug
-
-
-@pytest.mark.parametrize(
-    ("prompt", "name"),
-    [
-        ("a teddy bear is dancing", "a-teddy-bear-is-dancing"),
-        ("  A Café; crème brûlée!  ", "a-cafe-creme-brulee"),
-        ("../../etc/passwd", "etc-passwd"),
-        ("x" * 200, "x" * 60),
-    ],
-)
-def test_slug(prompt: str, name: str) -> None:
-    assert slug(prompt) == name
-
-
-def test_prompts_without_latin_letters_have_names_of_their_own() -> None:
-    names = {slug("熊が踊る"), slug("犬が歩く")}
-    assert len(names) == 2
-    assert all(name.startswith("prompt-") for name in names)
 
 
 def test_cache_folder_is_the_backend_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

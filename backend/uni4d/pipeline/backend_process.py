@@ -6,6 +6,7 @@ import logging
 import select
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,18 +36,24 @@ class Backend:
 def own_backend(config: Config, settings: Path | None, log_path: Path) -> Iterator[Backend]:
     """Run ``uni4d serve`` on free loopback ports; its log goes to ``log_path``; it ends with the block.
 
-    ``settings`` is the TOML file that ``config`` was read from, if any.
+    ``settings`` is the TOML file that ``config`` was read from, if any. Its job store is a temporary folder:
+    nobody else can know its jobs, and servers of other runs must not wait for its lock.
     """
     command = [sys.executable, "-m", "uni4d.cli", "serve", "--profile", config.profile]
     command += ["--endpoint", "tcp://127.0.0.1:*", "--control-endpoint", "tcp://127.0.0.1:*"]
-    command += ["--library", str(config.library.root), "--jobs", str(config.serve.jobs)]
+    command += ["--library", str(config.library.root)]
     if settings is not None:
         command += ["--config", str(settings)]
     with (
+        tempfile.TemporaryDirectory(prefix="uni4d-jobs-") as jobs,
         log_path.open("wb") as output,
         # A session of its own: Ctrl-C reaches this process first, which then stops Blender before the server.
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=output, text=True, start_new_session=True
+            [*command, "--jobs", jobs],
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+            start_new_session=True,
         ) as process,
     ):
         try:

@@ -8,8 +8,10 @@ splats, the contact sheet and the report.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
+import unicodedata
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -32,7 +34,9 @@ ReportStage = Callable[[str, float, str], None]
 
 def slug(prompt: str) -> str:
     """A folder name for a prompt: ``"A teddy bear is dancing!"`` → ``"a-teddy-bear-is-dancing"``."""
-    return re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:60] or "prompt"
+    ascii_only = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-")[:60].rstrip("-")
+    return words or "prompt-" + hashlib.sha256(prompt.encode()).hexdigest()[:8]
 
 
 def generate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from typing import Annotated
 
@@ -44,6 +45,8 @@ Subcommand = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand; 0 done, 1 an error that was explained, 2 wrong usage, 130 cancelled."""
+    # Torch's threads would otherwise spin while they wait, beside Blender and the worker, on few cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     chosen = tyro.cli(
         Subcommand,  # type: ignore[arg-type]

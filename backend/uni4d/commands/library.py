@@ -22,8 +22,8 @@ __all__ = ["Fetch", "LibraryBuild", "LibraryCommands", "LibraryInfo"]
 class LibraryBuild(Command):
     """Read all meshes of a source, make thumbnails and features, and index them; goes on where it stopped."""
 
-    source: str = "sweethome3d"
-    """sweethome3d, or folder: any folder of meshes (OBJ, GLB, PLY, STL, OFF)."""
+    source: str | None = None
+    """sweethome3d (the default), or folder: any folder of meshes (OBJ, GLB, PLY, STL, OFF)."""
     path: Path | None = None
     """The source's folder; sweethome3d finds its own."""
     force: bool = False
@@ -31,7 +31,9 @@ class LibraryBuild(Command):
 
     def settings(self) -> Config:
         config = super().settings()
-        return attrs.evolve(config, library=attrs.evolve(config.library, source=self.source, path=self.path))
+        library = config.library
+        source, path = self.source or library.source, self.path or library.path
+        return attrs.evolve(config, library=attrs.evolve(library, source=source, path=path))
 
     def run(self) -> dict[str, Any]:
         from uni4d.library.build import build_library

@@ -12,7 +12,6 @@ Textures and base colours are sRGB with straight alpha; they are multiplied in l
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,6 @@ __all__ = [
     "Texture",
     "TexturedMesh",
     "linear_from_srgb",
-    "load_mesh",
     "normalised",
     "sample_surface",
     "srgb_from_linear",
@@ -37,7 +35,7 @@ __all__ = [
 Array = NDArray[Any]
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".off", ".ply", ".stl", ".zip")
-"""What :func:`load_mesh` reads; a ``.zip`` holds one OBJ or GLB with its materials and textures."""
+"""What can be read; a ``.zip`` holds one OBJ or GLB with its materials and textures."""
 
 
 def linear_from_srgb(color: Array) -> Array:
@@ -180,19 +178,6 @@ class SurfaceSamples:
     """``[N]`` int32."""
     barycentric: Array
     """``[N, 3]`` float32."""
-
-
-def load_mesh(path: Path) -> TexturedMesh:
-    """Read a mesh file into the world frame; ``Uni4DError("mesh-unreadable")`` names it when it fails.
-
-    glTF and OBJ are taken as Y-up with the front towards +Z; STL, PLY and OFF as Z-up. Nothing is scaled.
-    """
-    from uni4d.library.formats.reading import read_mesh_file
-
-    path = Path(path)
-    if not path.is_file():
-        raise Uni4DError("mesh-unreadable", f"There is no mesh file at {path}.", "Check the path.")
-    return read_mesh_file(path)
 
 
 def normalised(mesh: TexturedMesh, size: tuple[float, float, float] | None = None) -> TexturedMesh:

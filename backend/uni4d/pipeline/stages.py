@@ -174,7 +174,7 @@ class Stages:
 
     def mesh(self, uid: str, glb: bytes = b"") -> TexturedMesh:
         """The textured mesh of a library asset, or of the given GLB; the last few stay in memory."""
-        from uni4d.library.geometry import load_mesh
+        from uni4d.library.formats.reading import load_mesh
 
         if not uid and not glb:
             raise Uni4DError("bad-request", "Neither an asset nor a mesh was given.", "Send uid or glb.")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from uni4d.config import LibraryConfig
 from uni4d.library.build import build_library, open_library
-from uni4d.library.geometry import load_mesh
+from uni4d.library.formats.reading import load_mesh
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Cancelled, silent
 

@@ -19,8 +19,9 @@ from uni4d.library.formats.gltf_reader import read_glb
 from uni4d.library.formats.gltf_writer import glb_bytes
 from uni4d.library.formats.members import ArchiveMembers, FolderMembers
 from uni4d.library.formats.obj import read_obj
+from uni4d.library.formats.reading import load_mesh
 from uni4d.library.formats.triangulation import triangulate
-from uni4d.library.geometry import Material, TexturedMesh, load_mesh, normalised, sample_surface
+from uni4d.library.geometry import Material, TexturedMesh, normalised, sample_surface
 from uni4d_shared.errors import Uni4DError
 
 NOWHERE = FolderMembers(Path("/nonexistent"))

@@ -10,7 +10,7 @@ from harness.sample_meshes import CUBE, write_cube
 
 from uni4d.config import LibraryConfig
 from uni4d.library.build import Library, build_library
-from uni4d.library.geometry import load_mesh
+from uni4d.library.formats.reading import load_mesh
 from uni4d.library.photographs import photograph
 from uni4d.library.sources.sweethome3d import locate
 from uni4d.retrieval.embedding import TextShapeSpace

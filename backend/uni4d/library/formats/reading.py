@@ -18,15 +18,21 @@ from uni4d.library.formats.obj import read_obj
 from uni4d.library.geometry import MESH_SUFFIXES, Material, TexturedMesh
 from uni4d_shared.errors import Uni4DError
 
-__all__ = ["read_archived_mesh", "read_mesh_file"]
+__all__ = ["load_mesh", "read_archived_mesh"]
 
 _CURE = "Export it again as GLB or OBJ."
 _BAD_FILE = (ValueError, OSError, zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError)
 """What broken files make the readers raise (zipfile: RuntimeError for encrypted members)."""
 
 
-def read_mesh_file(path: Path) -> TexturedMesh:
-    """See :func:`uni4d.library.geometry.load_mesh`."""
+def load_mesh(path: Path) -> TexturedMesh:
+    """Read a mesh file into the world frame; ``Uni4DError("mesh-unreadable")`` names it when it fails.
+
+    glTF and OBJ are taken as Y-up with the front towards +Z; STL, PLY and OFF as Z-up. Nothing is scaled.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise Uni4DError("mesh-unreadable", f"There is no mesh file at {path}.", "Check the path.")
     suffix = path.suffix.lower()
     if suffix not in MESH_SUFFIXES:
         raise Uni4DError(

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from uni4d.library.geometry import MESH_SUFFIXES, TexturedMesh, load_mesh, normalised
+from uni4d.library.formats.reading import load_mesh
+from uni4d.library.geometry import MESH_SUFFIXES, TexturedMesh, normalised
 from uni4d.library.sources import Entry, stable_uid
 from uni4d_shared.errors import Uni4DError
 

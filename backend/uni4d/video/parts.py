@@ -17,6 +17,7 @@ from uni4d.video.limbs import Limb, SurfaceGraph
 from uni4d.video.timing import ramp
 
 __all__ = [
+    "SLENDER",
     "Head",
     "Legs",
     "Wings",
@@ -223,10 +224,11 @@ def find_arm(graph: SurfaceGraph) -> Limb | None:
     low, high = samples[:, 2].min(), samples[:, 2].max()
     reach = np.where(samples[:, 2] > low + 0.25 * (high - low), samples[:, 0], -np.inf)
     limb = graph.limb(int(np.argmax(reach)))
-    return limb if limb.slenderness > _SLENDER else None
+    return limb if limb.slenderness > SLENDER else None
 
 
-_SLENDER = 3.0
+SLENDER = 3.0
+"""A limb is at least this many widths long."""
 
 
 def find_paw(graph: SurfaceGraph, legs: Legs | None) -> Limb | None:
@@ -236,7 +238,7 @@ def find_paw(graph: SurfaceGraph, legs: Legs | None) -> Limb | None:
     foot = legs.feet[np.argmax(legs.feet @ np.array([1.0, -1.0]))]
     target = np.array([*foot, legs.ground])
     limb = graph.limb(int(graph.tree.query(target)[1]))
-    return limb if limb.slenderness > _SLENDER else None
+    return limb if limb.slenderness > SLENDER else None
 
 
 def find_wings(samples: Array) -> Wings:

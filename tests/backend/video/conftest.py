@@ -72,6 +72,11 @@ DOG = (
     ((-0.12, 0.24, 0.0), (-0.05, 0.34, 0.32)),  # rear right
     ((-0.02, 0.33, 0.48), (0.02, 0.6, 0.53)),  # tail
 )
+LOW_TAILED = (
+    *DOG[:-1],
+    ((-0.02, 0.32, 0.1), (0.02, 0.36, 0.4)),  # root of the tail, behind the trunk
+    ((-0.02, 0.34, 0.08), (0.02, 0.85, 0.12)),  # the rest of it, near the ground
+)
 LAMP = (
     ((-0.15, -0.15, 0.0), (0.15, 0.15, 0.05)),  # foot
     ((-0.02, -0.02, 0.04), (0.02, 0.02, 0.75)),  # stem
@@ -86,10 +91,11 @@ PLANE = (
 
 @pytest.fixture(scope="session")
 def shapes() -> dict[str, Shape]:
-    """``person``, ``dog``, ``lamp`` and ``plane``."""
+    """``person``, ``dog``, ``low-tailed`` (a dog), ``lamp`` and ``plane``."""
     return {
         "person": _shape(*PERSON),
         "dog": _shape(*DOG),
+        "low-tailed": _shape(*LOW_TAILED),
         "lamp": _shape(*LAMP),
         "plane": _shape(*PLANE),
     }

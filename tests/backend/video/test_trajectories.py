@@ -460,6 +460,16 @@ def test_wag_swings_the_tail_and_nothing_else(shapes) -> None:  # noqa: ANN001
     np.testing.assert_allclose(left[front], 0.0, atol=1e-9)
 
 
+def test_a_tail_near_the_ground_does_not_swing_with_the_legs(shapes) -> None:  # noqa: ANN001
+    shape = shapes["low-tailed"]
+    tail = shape.vertices[:, 1] > 0.8
+    foot = region(shape, (0.02, 0.2, -1), (0.2, 0.4, 0.01))
+    heights = np.array([moved(shape, "walk", p)[:, 2] - shape.vertices[:, 2] for p in (0.25, 0.5, 0.75)])
+    strides = [moved(shape, "walk", p)[foot, 1].mean() for p in (0.25, 0.75)]
+    assert abs(strides[0] - strides[1]) > 0.1
+    assert np.ptp(heights[:, tail]) < 0.1
+
+
 def test_a_lid_turns_back_about_the_rear_edge(shapes) -> None:  # noqa: ANN001
     shape = shapes["lamp"]
     opened = moved(shape, "open", 1.0) - shape.vertices

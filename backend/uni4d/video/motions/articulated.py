@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from uni4d.video.body import Body
 from uni4d.video.motions.fields import bend_rod, turn_soft, turned
-from uni4d.video.parts import Legs
+from uni4d.video.parts import SLENDER, Legs
 from uni4d.video.program import Track
 from uni4d.video.timing import ease, hump, ramp, wave
 
@@ -40,7 +40,7 @@ def run(points: Array, rest: Array, body: Body, track: Track, phase: float) -> A
 def _step(
     points: Array, rest: Array, body: Body, legs: Legs, track: Track, phase: float, *, flight: float
 ) -> Array:
-    weights = legs.weights(rest)  # [N, L]
+    weights = _leg_weights(rest, body, legs)  # [N, L]
     moved = points.copy()
     for leg, lag in enumerate(legs.phases):
         cycle = phase - lag
@@ -61,6 +61,16 @@ def _step(
     if flight:
         moved = turned(moved, body.base, X, 0.1)
     return moved + rise * UP
+
+
+def _leg_weights(rest: Array, body: Body, legs: Legs) -> Array:
+    """``[N, L]`` as :meth:`Legs.weights`, but a tail that lies low does not swing with the nearest leg."""
+    weights, tail = legs.weights(rest), body.tail
+    leg_length = float(np.mean(legs.hips - legs.ground))
+    is_foot = np.linalg.norm(legs.feet - tail.tip[:2], axis=1).min() < 0.5 * leg_length
+    if tail.slenderness > SLENDER and not is_foot:
+        weights = weights * (1.0 - tail.weight(rest))[:, None]
+    return weights
 
 
 def _waddle(points: Array, body: Body, track: Track, phase: float) -> Array:

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from uni4d_shared.cameras import read_transforms, write_transforms
+from uni4d_shared.cameras import read_transforms
 from uni4d_shared.codec import read_file
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.messages import AnimateResult
 from uni4d_shared.types import Camera, Clip, ViewSet
 
-__all__ = ["read_clip", "read_views", "write_clip_mp4", "write_views"]
+__all__ = ["read_clip", "read_views", "write_clip_mp4"]
 
 
 def read_views(folder: Path) -> ViewSet:
@@ -45,16 +45,6 @@ def _inside(name: str) -> str:
 def _read_rgba(path: Path) -> NDArray[np.uint8]:
     with Image.open(path) as image:
         return np.asarray(image.convert("RGBA"))
-
-
-def write_views(folder: Path, views: ViewSet) -> None:
-    """Write a view set as :func:`read_views` reads it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    names = [f"view_{index:02d}.png" for index in range(len(views.images))]
-    for name, image in zip(names, views.images, strict=True):
-        Image.fromarray(image, "RGBA").save(folder / name)
-    np.savez_compressed(folder / "depth.npz", depth=views.depth)
-    write_transforms(folder / "transforms.json", views.cameras, names)
 
 
 def read_clip(path: Path, camera: Camera | None = None) -> Clip:

@@ -66,9 +66,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     _signal_group(process, signal.SIGINT)
     try:
         process.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        pass
-    except KeyboardInterrupt:
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
         note("stopping at once")
     finally:
         if sys.platform != "win32":

@@ -1,4 +1,4 @@
-"""View sets and clips as files: what is written is read back, and what is broken is named."""
+"""View sets and clips as files: what the add-on writes is read here, and what is broken is named."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from blender_addon.view_files import write_views
 from uni4d import files
 from uni4d_shared.cameras import orbit_rig
 from uni4d_shared.errors import Uni4DError
@@ -23,7 +24,7 @@ def some_views(size: int = 24) -> ViewSet:
 
 def test_a_view_set_comes_back_as_it_was(tmp_path: Path) -> None:
     views = some_views()
-    files.write_views(tmp_path, views)
+    write_views(tmp_path, views)
     read = files.read_views(tmp_path)
     np.testing.assert_array_equal(read.images, views.images)
     np.testing.assert_array_equal(read.depth, views.depth)
@@ -35,7 +36,7 @@ def test_a_view_set_comes_back_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize("broken", ["transforms.json", "depth.npz", "view_01.png"])
 @pytest.mark.parametrize("how", ["missing", "garbage"])
 def test_a_broken_view_set_names_the_folder_and_the_cure(tmp_path: Path, broken: str, how: str) -> None:
-    files.write_views(tmp_path, some_views())
+    write_views(tmp_path, some_views())
     if how == "missing":
         (tmp_path / broken).unlink()
     else:
@@ -48,7 +49,7 @@ def test_a_broken_view_set_names_the_folder_and_the_cure(tmp_path: Path, broken:
 
 def test_a_view_set_cannot_read_outside_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "views"
-    files.write_views(folder, some_views())
+    write_views(folder, some_views())
     transforms = folder / "transforms.json"
     transforms.write_text(transforms.read_text().replace("view_01.png", "../secret.png"))
     with pytest.raises(Uni4DError, match="outside its folder"):

@@ -210,6 +210,7 @@ def test_numpy_scalars_are_sent_as_numbers() -> None:
 def test_received_arrays_can_be_written_to() -> None:
     clip = decode(encode(messages.AnimateResult(types.Clip(np.zeros((2, 8, 8, 3))), {}), id="x")).message.clip
     clip.frames[0] = 255
+    assert clip.frames[0].min() == 255
 
 
 @pytest.mark.parametrize("layout", ["big-endian", "transposed", "sliced"])

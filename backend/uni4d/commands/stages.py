@@ -10,7 +10,6 @@ from attrs import define
 
 from uni4d import files
 from uni4d.commands.common import Command
-from uni4d.config import Config
 from uni4d.pipeline import Stages
 from uni4d.terminal import stdout
 from uni4d_shared.codec import read_file, write_file
@@ -122,7 +121,8 @@ class Animate(_OnViews):
     """What uni4d align --out wrote: which views count, and where the clip starts."""
     out: Path
     """The MP4 to write; beside it a lossless .u4d that uni4d fit takes too."""
-    seed: int = 0
+    seed: int | None = None
+    """Instead of the configured one."""
 
     def run(self) -> dict[str, Any]:
         from uni4d.retrieval.query import parse
@@ -133,7 +133,7 @@ class Animate(_OnViews):
             result = stages.animate(
                 *(parse(self.prompt), self.uid, views, alignment, progress),
                 glb=glb,
-                settings={"seed": self.seed},
+                settings=_given(seed=self.seed),
             )
         self.out.parent.mkdir(parents=True, exist_ok=True)
         files.write_clip_mp4(self.out, result.clip)
@@ -155,15 +155,10 @@ class Fit(_OnViews):
     """An MP4, or the .u4d that uni4d animate wrote."""
     out: Path
     """Folder for the result."""
-    seed: int = 0
+    seed: int | None = None
+    """Instead of the configured one."""
     iterations: int | None = None
     """Steps of the joint fit, instead of the configured number."""
-
-    def settings(self) -> Config:
-        config = super().settings()
-        if self.iterations is None:
-            return config
-        return attrs.evolve(config, fit=attrs.evolve(config.fit, iterations=self.iterations))
 
     def run(self) -> dict[str, Any]:
         from uni4d_shared.splats import write_ply_sequence
@@ -175,7 +170,7 @@ class Fit(_OnViews):
             result = stages.fit(
                 *(self.uid, views, alignment, clip, section(progress, 0.0, 0.95)),
                 glb=glb,
-                settings={"seed": self.seed},
+                settings=_given(seed=self.seed, iterations=self.iterations),
             )
             self.out.mkdir(parents=True, exist_ok=True)
             write_file(self.out / "result.u4d", result)
@@ -186,3 +181,8 @@ class Fit(_OnViews):
         for name, value in result["metrics"].items():
             stdout.print(f"{name:26} {value:.4g}")
         stdout.print(f"→ {result['out']}")
+
+
+def _given(**options: int | None) -> dict[str, Any]:
+    """The options that were given; the others are for the configuration to say."""
+    return {name: value for name, value in options.items() if value is not None}

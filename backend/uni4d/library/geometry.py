@@ -126,11 +126,6 @@ class TexturedMesh:
     name: str = "mesh"
 
     @property
-    def corner_uv(self) -> Array:
-        """``[F, 3, 2]`` texture coordinates per face corner."""
-        return self.uv[self.faces]
-
-    @property
     def bounds(self) -> Array:
         """``[2, 3]`` the lowest and the highest corner."""
         return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])

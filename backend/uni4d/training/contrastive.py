@@ -1,0 +1,42 @@
+"""The symmetric contrastive loss with several positives (Uni4D §3.2; Radford 2021; Khosla 2020).
+
+For a batch of N pairs with vectors t_i, m_j and temperature τ,
+
+    S_ij = cos(t_i, m_j) / τ,    L = ½ [ CE(S, P) + CE(Sᵀ, Pᵀ) ]
+
+P_ij is 1/|positives of i| where text i also describes object j, and 0 elsewhere: two objects with one text
+are positives of each other, never negatives. Without duplicates P is the identity, and L the usual loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["contrastive_loss", "same"]
+
+
+def contrastive_loss(
+    texts: Tensor,  # [N, D] unit
+    objects: Tensor,  # [N, D] unit
+    temperature: Tensor | float,
+    positives: Tensor | None = None,  # [N, N] bool
+) -> Tensor:
+    """The scalar loss; ``positives`` defaults to the diagonal, which must be set in any case."""
+    scores = texts @ objects.T / temperature
+    if positives is None:
+        positives = torch.eye(len(texts), dtype=torch.bool, device=texts.device)
+    target = positives.to(scores.dtype)
+    rows = target / target.sum(dim=1, keepdim=True)
+    columns = target.T / target.T.sum(dim=1, keepdim=True)
+    return 0.5 * (functional.cross_entropy(scores, rows) + functional.cross_entropy(scores.T, columns))
+
+
+def same(keys: Sequence[Hashable]) -> Tensor:
+    """``[N, N]`` bool: which items have equal keys (texts, groups of near-duplicates)."""
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    places = torch.tensor([numbers[key] for key in keys])
+    return places[:, None] == places[None, :]

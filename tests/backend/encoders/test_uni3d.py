@@ -425,20 +425,6 @@ def test_a_missing_file_names_where_it_comes_from(tmp_path: Path) -> None:
     assert caught.value.code == "weights-missing"
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
-def test_no_gpu_is_one_clear_error(tiny_file: Path) -> None:
-    with pytest.raises(Uni4DError, match="CUDA") as caught:
-        Uni3D(Uni3DConfig(size="ti", weights=str(tiny_file)))
-    assert caught.value.code == "gpu-missing"
-
-
-def test_settings_out_of_range_are_refused(tiny_file: Path) -> None:
-    with pytest.raises(ValueError, match="size"):
-        Uni3DConfig(size="xl")
-    with pytest.raises(Uni4DError, match="fp16"):
-        Uni3D(Uni3DConfig(size="ti", weights=str(tiny_file), device="cpu", precision="fp16"))
-
-
 @pytest.mark.parametrize("fault", ["nan", "far", "bytes"])
 def test_clouds_of_other_conventions_are_refused(fault: str, tiny: Uni3D) -> None:
     points, colors = coloured_clouds(1, 600)

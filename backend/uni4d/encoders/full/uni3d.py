@@ -50,9 +50,10 @@ class Uni3D:
         self.name = f"uni3d-{config.size}"
         self._batch = config.batch
         path = _weights_path(config)
+        state = read_checkpoint(path)
         with torch.device("meta"):
             network = Uni3DNetwork(SIZES[config.size])
-        load_checkpoint(network, read_checkpoint(path), path, config.size)
+        load_checkpoint(network, state, path, config.size)
         self._network = network.to(self._device, precision).eval().requires_grad_(False)
 
     @torch.inference_mode()
@@ -132,7 +133,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def _unreadable(path: Path, error: Exception) -> Uni4DError:
-    if isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error):
+    if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
         return Uni4DError(
             "weights-unreadable",
             f"{path} holds Python objects beside its tensors, and those are never loaded.",

@@ -114,6 +114,11 @@ class WordNet:
         candidates += [word[: -len(end)] + new for end, new in _ENDINGS if word.endswith(end)]
         return [name for name in dict.fromkeys(candidates) if name in self._by_lemma]
 
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Every single word that is a name, or a part of one."""
+        return frozenset(word for name in self._by_lemma for word in name.split(" "))
+
     def ancestors(self, number: int) -> dict[int, int]:
         """Everything of which a sense is a kind, nearest first, with the number of steps up."""
         steps = {number: 0}

@@ -36,6 +36,10 @@ class Entry:
     """Width, depth and height in metres, when the source knows them."""
     rotation: tuple[float, ...] | None = None
     """Nine numbers, row by row: a rotation in the file's own axes that puts the object upright."""
+    translations: tuple[str, ...] = ()
+    """Its name in other languages, in any order."""
+    animated: bool = False
+    """Whether it comes with a motion of its own."""
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -166,6 +166,7 @@ class SweetHome3DSource:
             collection=f"Sweet Home 3D: {collection.removesuffix(' catalog')}",
             size=tuple(float(value(key, "0")) / 100 for key in ("width", "depth", "height")),  # type: ignore[arg-type]
             rotation=rotation if len(rotation) == 9 else None,
+            translations=_translations(_open_archive(path), number, name),
         )
 
 
@@ -190,6 +191,25 @@ def _catalogue(archive: zipfile.ZipFile) -> dict[str, str]:
         raise Uni4DError(
             "source-unreadable", f"{archive.filename} holds no furniture catalogue.", _CURE
         ) from error
+
+
+@cache
+def _localised(archive: zipfile.ZipFile) -> tuple[dict[str, str], ...]:
+    """The catalogue in the other languages that the archive speaks (about 20)."""
+    name = _JAR_CATALOGUE if _JAR_CATALOGUE in archive.NameToInfo else _FURNITURE_CATALOGUE
+    stem = name.removesuffix(".properties")
+    members = sorted(
+        member
+        for member in archive.NameToInfo
+        if member.startswith(f"{stem}_") and member.endswith(".properties")
+    )
+    return tuple(parse_properties(archive.read(member)) for member in members)
+
+
+def _translations(archive: zipfile.ZipFile, number: int, name: str) -> tuple[str, ...]:
+    """What the entry of this number is called in other languages, each name once."""
+    names = (catalogue.get(f"name#{number}", "").strip() for catalogue in _localised(archive))
+    return tuple(dict.fromkeys(other for other in names if other and other != name))
 
 
 def _folder_checksums(archive: zipfile.ZipFile) -> dict[str, int]:

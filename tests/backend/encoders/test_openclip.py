@@ -284,6 +284,23 @@ def test_what_the_cache_holds_needs_no_network(folder: Path, empty_hub: Path) ->
     assert np.allclose(OpenClipText(cpu("hf-hub:nobody/tiny")).encode(TEXTS).pooled, local)
 
 
+@pytest.mark.parametrize("lacking", ["open_clip_config.json", "open_clip_model.safetensors"])
+def test_half_a_repository_in_the_cache_is_not_enough(lacking: str, folder: Path, empty_hub: Path) -> None:
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != lacking}
+    put_into_cache(empty_hub, "nobody/half", files)
+    with pytest.raises(Uni4DError, match="cannot be reached") as caught:
+        OpenClipText(cpu("hf-hub:nobody/half"))
+    assert caught.value.code == "weights-missing"
+
+
+def test_damaged_weights_in_the_cache_are_called_so(folder: Path, empty_hub: Path) -> None:
+    (folder / "open_clip_model.safetensors").write_bytes(b"cut off")
+    put_into_cache(empty_hub, "nobody/cut", {path.name: path.read_bytes() for path in folder.iterdir()})
+    with pytest.raises(Uni4DError, match="do not load") as caught:
+        OpenClipText(cpu("hf-hub:nobody/cut"))
+    assert caught.value.code == "weights-unreadable"
+
+
 def test_a_tag_brings_its_activation(
     open_clip: Any, folder: Path, empty_hub: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,9 +51,16 @@ class OpenClipConfig:
     """Texts or pictures at once."""
 
     @property
+    def folder(self) -> Path | None:
+        """The folder of ``local-dir:``."""
+        return Path(self.model.removeprefix(_FOLDER)).expanduser() if self.model.startswith(_FOLDER) else None
+
+    @property
     def source(self) -> str:
         """The model and its weights in one word."""
-        return self.model if self.model.startswith((_FOLDER, _HUB)) else f"{self.model}/{self.weights}"
+        if self.folder:
+            return f"{_FOLDER}{self.folder}"
+        return self.model if self.model.startswith(_HUB) else f"{self.model}/{self.weights}"
 
 
 class OpenClipText:
@@ -135,7 +142,6 @@ class _Loaded:
     device: torch.device
     kind: torch.dtype
     dimensions: int
-    __weakref__: Any = field(init=False, repr=False)
 
 
 _MODELS: weakref.WeakValueDictionary[tuple[str, str, str], _Loaded] = weakref.WeakValueDictionary()
@@ -153,18 +159,19 @@ def _load(config: OpenClipConfig) -> _Loaded:
     device, kind = place(config.device, config.precision)
     open_clip = import_extra("open_clip")
     _check_source(open_clip, config)
+    name = config.source if config.folder else config.model
     with quick_hub() if _needs_hub(open_clip, config) else nullcontext("") as offline:
         options = _fetch(open_clip, config, offline)
         try:
             model = open_clip.create_model(
-                config.model,
+                name,
                 **options,
                 precision=config.precision,
                 device=device,
                 require_pretrained=True,
                 weights_only=True,
             )
-            tokenizer = open_clip.get_tokenizer(config.model)
+            tokenizer = open_clip.get_tokenizer(name)
         except Exception as error:  # open_clip, torch, safetensors and transformers have each their own
             raise _failed(config, offline, error) from error
     model.eval().requires_grad_(False)
@@ -177,8 +184,8 @@ def _load(config: OpenClipConfig) -> _Loaded:
 
 def _check_source(open_clip: Any, config: OpenClipConfig) -> None:
     """Refuse at once what cannot be: an unknown architecture or tag, a missing file or folder."""
-    if config.model.startswith(_FOLDER):
-        folder = Path(config.model.removeprefix(_FOLDER)).expanduser()
+    folder = config.folder
+    if folder:
         if not (folder / "open_clip_config.json").is_file():
             raise Uni4DError(
                 "weights-missing",
@@ -219,15 +226,14 @@ def _needs_hub(open_clip: Any, config: OpenClipConfig) -> bool:
     """Whether something may have to come from the hub: weights, a tokenizer, a text tower's settings."""
     if config.model.startswith(_HUB):
         return True
-    if config.model.startswith(_FOLDER):
-        folder = Path(config.model.removeprefix(_FOLDER)).expanduser()
+    if config.folder:
+        path = config.folder / "open_clip_config.json"
         try:
-            settings = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
-            text = settings["model_cfg"]["text_cfg"]
+            text = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]["text_cfg"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Uni4DError(
                 "weights-unreadable",
-                f"{folder / 'open_clip_config.json'} is no configuration of OpenCLIP: {first_line(error)}.",
+                f"{path} is no configuration of OpenCLIP: {first_line(error)}.",
                 "Fetch the folder again.",
             ) from error
         return "hf_model_name" in text
@@ -239,7 +245,7 @@ def _needs_hub(open_clip: Any, config: OpenClipConfig) -> bool:
 def _fetch(open_clip: Any, config: OpenClipConfig, offline: str) -> dict[str, Any]:
     """Have the weights on disk before a large model is built for them; options for ``create_model``."""
     try:
-        if config.model.startswith(_FOLDER):
+        if config.folder:
             return {}
         if config.model.startswith(_HUB):
             open_clip.pretrained.download_pretrained_from_hf(config.model.removeprefix(_HUB))
@@ -261,7 +267,10 @@ def _fetch(open_clip: Any, config: OpenClipConfig, offline: str) -> dict[str, An
 
 
 def _failed(config: OpenClipConfig, offline: str, error: Exception) -> Uni4DError:
-    if offline:
+    causes: list[BaseException] = [error]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    if offline and any(isinstance(cause, OSError) for cause in causes):  # the hub's own are OSErrors
         return Uni4DError(
             "weights-missing",
             f"{config.source} needs files that are not in the hub's cache, and {offline}.",

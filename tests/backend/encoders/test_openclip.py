@@ -146,6 +146,51 @@ def test_texts_are_open_clip_s(name: str, open_clip: Any, weights: Callable[[str
         assert np.allclose(last, expected, atol=1e-5)
 
 
+@pytest.mark.usefixtures("empty_hub")
+def test_text_towers_of_transformers_work_too(
+    open_clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from transformers import PreTrainedTokenizerFast, RobertaConfig
+
+    words = ["<s>", "<pad>", "</s>", "<unk>", "a", "lamp", "bear", "teddy"]
+    plain = Tokenizer(WordLevel({word: number for number, word in enumerate(words)}, unk_token=words[3]))
+    plain.pre_tokenizer = Whitespace()
+    tower = tmp_path / "tower"
+    names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    PreTrainedTokenizerFast(tokenizer_object=plain, **names).save_pretrained(tower)
+    RobertaConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        pad_token_id=1,
+    ).save_pretrained(tower)
+    text = {
+        "hf_model_name": str(tower),
+        "hf_tokenizer_name": str(tower),
+        "hf_proj_type": "linear",
+        "hf_pooler_type": "mean_pooler",
+        "context_length": 12,
+    }
+    settings = {"embed_dim": 24, "vision_cfg": VISION_TOWER, "text_cfg": text}
+    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", {"uni4d-roberta": settings})
+    model = open_clip.create_model("uni4d-roberta", pretrained_text=False).eval()
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+
+    encoded = OpenClipText(cpu("uni4d-roberta", tmp_path / "weights.pt")).encode(["a teddy bear", "lamp"])
+    with torch.inference_mode():
+        pieces = open_clip.get_tokenizer("uni4d-roberta")(["a teddy bear", "lamp"])
+        expected = torch.nn.functional.normalize(model.encode_text(pieces), dim=1).numpy()
+    assert np.allclose(encoded.pooled, expected, atol=1e-5)
+    assert encoded.mask.tolist() == [[True, True, True], [True, False, False]]
+    mean = encoded.tokens.sum(axis=1) / encoded.mask.sum(axis=1, keepdims=True)  # as it pools
+    assert np.allclose(mean / np.linalg.norm(mean, axis=1, keepdims=True), expected, atol=1e-5)
+
+
 def test_text_tokens_are_the_projected_word_pieces(
     open_clip: Any, weights: Callable[[str], tuple[Any, Path]]
 ) -> None:

@@ -11,12 +11,14 @@ from typing import Annotated
 import tyro
 
 from uni4d.commands.common import Command
+from uni4d.commands.evaluate import EvaluateCommands
 from uni4d.commands.generate import Generate
 from uni4d.commands.keys import Keys
 from uni4d.commands.library import Fetch, LibraryCommands
 from uni4d.commands.search import Parse, Search
 from uni4d.commands.server import CancelJob, JobStatus, Serve, Stop
 from uni4d.commands.stages import Align, Animate, Fit, Render
+from uni4d.commands.train import TrainCommands
 from uni4d.terminal import stderr
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Cancelled
@@ -35,12 +37,17 @@ Subcommand = (
     | Annotated[Align, _named("align")]
     | Annotated[Animate, _named("animate")]
     | Annotated[Fit, _named("fit")]
+    | Annotated[EvaluateCommands, _named("evaluate")]
+    | Annotated[TrainCommands, _named("train")]
     | Annotated[Serve, _named("serve")]
     | Annotated[Keys, _named("keys")]
     | Annotated[JobStatus, _named("status")]
     | Annotated[CancelJob, _named("cancel")]
     | Annotated[Stop, _named("stop")]
 )
+
+
+_GROUPS = LibraryCommands | EvaluateCommands | TrainCommands
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         args=arguments,
         config=(tyro.conf.OmitSubcommandPrefixes, tyro.conf.OmitArgPrefixes),
     )
-    command: Command = chosen.command if isinstance(chosen, LibraryCommands) else chosen
+    command: Command = chosen.command if isinstance(chosen, _GROUPS) else chosen
     try:
         result = command.run()
     except Uni4DError as error:

@@ -1,0 +1,142 @@
+"""``uni4d evaluate``: how good retrieval is, in tables, plots and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import attrs
+import tyro
+from attrs import define
+from rich.table import Table
+
+from uni4d.commands.common import Command
+from uni4d.terminal import stdout
+from uni4d_shared.errors import Uni4DError
+
+__all__ = ["EvaluateCommands", "EvaluateRetrieval", "EvaluateSearch"]
+
+_SHOWN = ("r-name", "r-unseen", "r-instance")
+
+
+@define(kw_only=True)
+class EvaluateRetrieval(Command):
+    """Compare ATMS with its baselines on objects that nobody learnt from, knowing shape and look only.
+
+    Writes report.md, report.json, plots and a page of hits; goes on where it stopped.
+    """
+
+    out: Path
+    """Folder for the report."""
+    seeds: int = 3
+    """Trainings of every arm."""
+    arms: tuple[str, ...] = ()
+    """Some of: knn-points knn-views knn-sum captions linear mlp atms-mean atms. All by default."""
+    train_share: float = 0.9
+    """Share of the training objects that each seed learns from."""
+    scale: bool = False
+    """Also fill galleries up with made-up objects, to 1.3 million."""
+    quick: bool = False
+    """Short trainings, to see that everything runs; the figures mean nothing."""
+
+    def run(self) -> dict[str, Any]:
+        from uni4d.encoders.local.minilm import MiniLM
+        from uni4d.evaluation.pictures import Picture
+        from uni4d.evaluation.report import write_report
+        from uni4d.evaluation.retrieval import evaluate_retrieval
+        from uni4d.library.opened import open_library
+
+        settings = self._asked()
+        library = open_library(self.settings().library)
+        features = library.features()
+        with self.progress("evaluate") as progress:
+            evaluation = evaluate_retrieval(features, MiniLM(), settings, self.out / "runs", progress)
+        pictures = {
+            asset.uid: Picture(asset.name, f"{asset.author}, {asset.licence}", library.thumbnail(asset.uid))
+            for asset in library.assets()
+        }
+        told = write_report(self.out, evaluation, features.split("test").uids, pictures)
+        if evaluation.failed:
+            first = evaluation.failed[0]
+            raise Uni4DError(
+                "evaluation-unsound",
+                f"{len(evaluation.failed)} sanity checks failed, first: {first.kind} ({first.subject}), "
+                f"{first.detail}.",
+                f"Do not trust these figures; {self.out / 'report.md'} lists every check.",
+            )
+        return {**told, "report": str(self.out / "report.md")}
+
+    def _asked(self) -> Any:
+        from uni4d.evaluation.retrieval import RetrievalSettings
+        from uni4d.evaluation.roster import ARMS
+
+        try:
+            return RetrievalSettings(
+                self.arms or tuple(ARMS), self.seeds, self.train_share, scale=self.scale, quick=self.quick
+            )
+        except ValueError as error:
+            raise Uni4DError("bad-setting", f"{error}.") from error
+
+    def show(self, result: dict[str, Any]) -> None:
+        for task in result["tasks"]:
+            if task["key"] not in _SHOWN:
+                continue
+            table = Table(title=f"{task['title']}, {task['queries']} queries", box=None, title_justify="left")
+            table.add_column("arm")
+            for metric in task["chance"]:
+                table.add_column(metric, justify="right")
+            table.add_row("chance", *(f"{value:.3f}" for value in task["chance"].values()))
+            for arm, figures in task["arms"].items():
+                table.add_row(arm, *(_figure(figure) for figure in figures.values()))
+            stdout.print(table)
+        stdout.print(f"{len(result['checks'])} sanity checks passed\n{result['report']}")
+
+
+@define(kw_only=True)
+class EvaluateSearch(Command):
+    """Ask the product's search every prompt of a file, e.g. uni4d evaluate search --prompts FILE."""
+
+    prompts: Annotated[Path, tyro.conf.arg(metavar="FILE")]
+    """JSON: a list of {"prompt", "accept": [uids of all right assets], "note"}."""
+
+    def run(self) -> dict[str, Any]:
+        from uni4d.evaluation.product import evaluate_search, read_prompts
+        from uni4d.pipeline import Stages
+
+        prompts = read_prompts(self.prompts)
+        stages = Stages(self.settings())
+        with self.progress("search") as progress:
+            features = stages.library.features()
+            groups = dict(zip(features.uids, features.groups, strict=True))
+            figures = evaluate_search(stages.searcher, prompts, groups, progress)
+        return {"prompts": len(prompts), **attrs.asdict(figures)}
+
+    def show(self, result: dict[str, Any]) -> None:
+        for metric, figure in result["figures"].items():
+            stdout.print(f"{metric:>10}  {_figure(figure)}")
+        latency = result["latency"]
+        stdout.print(f"{result['prompts']} prompts; p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms")
+        misses = [answer for answer in result["answered"] if answer["rank"] != 0]
+        if not misses:
+            return
+        table = Table(title="Not first", box=None, title_justify="left")
+        for column in ("prompt", "wanted", "found first", "right one at"):
+            table.add_column(column)
+        for miss in misses:
+            place = "not found" if miss["rank"] is None else str(miss["rank"] + 1)
+            table.add_row(miss["prompt"], miss["note"], miss["first"], place)
+        stdout.print(table)
+
+
+@define(kw_only=True)
+class EvaluateCommands:
+    """Measure retrieval and search."""
+
+    command: (
+        Annotated[EvaluateRetrieval, tyro.conf.subcommand("retrieval")]
+        | Annotated[EvaluateSearch, tyro.conf.subcommand("search")]
+    )
+
+
+def _figure(figure: dict[str, Any]) -> str:
+    return f"{figure['mean']:.3f} [{figure['low']:.2f}, {figure['high']:.2f}]"

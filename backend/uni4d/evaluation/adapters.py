@@ -1,0 +1,240 @@
+"""Baselines that learn a map into the text encoder's space: a matrix, and a small network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import define, field
+from numpy.typing import NDArray
+
+from uni4d.evaluation.arms import BLOCKS, Block, Centred, Sentences, name_mrr, unit
+from uni4d.evaluation.tasks import described, name_key
+from uni4d.library.features import AssetFeatures
+from uni4d_shared.progress import Progress
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from uni4d.training.distributed import Ranks
+
+__all__ = ["LinearAdapter", "MlpAdapter"]
+
+Array = NDArray[Any]
+
+
+@define(eq=False)
+class LinearAdapter:
+    """Ridge regression from features X to the (centred) text vectors Y of the objects' names,
+
+        W = Xᵀ (XXᵀ + λ n I)⁻¹ Y,
+
+    in its dual form, for there are fewer objects than features (Saunders et al. 1998). λ and the weights of
+    the blocks beside the views are those with which validation objects are found best by name.
+    """
+
+    sentences: Sentences
+    name: str = "linear"
+    title: str = "linear adapter (ridge)"
+    reads_texts: bool = False
+    known_names: frozenset[str] = frozenset()
+    ridges: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+    weights: Mapping[Block, tuple[float, ...]] = field(
+        factory=lambda: {"points": (0.0, 0.3, 0.6, 1.0), "views": (1.0,), "size": (0.0, 0.2, 0.4)}
+    )
+    _centred: list[Centred] = field(init=False, factory=list)
+    _weights: tuple[float, ...] = field(init=False, default=())
+    _text_mean: Array = field(init=False, factory=lambda: np.zeros(0))
+    _map: Array = field(init=False, factory=lambda: np.zeros((0, 0)))
+
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "linear", "ridges": self.ridges, "weights": dict(self.weights)}
+
+    def fit(
+        self, train: AssetFeatures, validation: AssetFeatures, seed: int, progress: Progress
+    ) -> dict[str, Any]:
+        self._centred = [Centred.on(train, block) for block in BLOCKS]
+        texts = self.sentences(train.names)
+        self._text_mean = texts.mean(axis=0)
+        target, asked = unit(texts - self._text_mean), self.embed_texts(validation.names)
+        best: tuple[float, float, tuple[float, ...], Array] | None = None
+        for weights in product(*(self.weights[block] for block in BLOCKS)):
+            self._weights = weights
+            inputs, held = self._inputs(train), self._inputs(validation)
+            for ridge in self.ridges:
+                solution = _solve(inputs, target, ridge)
+                quality = name_mrr(asked, unit(held @ solution), validation)
+                if best is None or quality > best[0]:
+                    best = (quality, ridge, weights, solution)
+            progress(0.0, f"ridge, weights {weights}")
+        assert best is not None  # noqa: S101 - there is at least one candidate
+        quality, ridge, self._weights, self._map = best
+        return {
+            "ridge": ridge,
+            **{f"weight of {block}": weight for block, weight in zip(BLOCKS, self._weights, strict=True)},
+            "validation_mrr": quality,
+        }
+
+    def embed_assets(self, features: AssetFeatures) -> Array:
+        return unit(self._inputs(features) @ self._map)
+
+    def embed_texts(self, texts: Sequence[str]) -> Array:
+        return unit(self.sentences(texts) - self._text_mean)
+
+    def _inputs(self, features: AssetFeatures) -> Array:
+        return np.concatenate(
+            [
+                weight * centred(features)
+                for weight, centred in zip(self._weights, self._centred, strict=True)
+            ],
+            axis=1,
+        )
+
+
+def _solve(inputs: Array, target: Array, ridge: float) -> Array:
+    """W ``[E, D]`` of the formula above."""
+    gram = (inputs @ inputs.T).astype(np.float64)
+    gram[np.diag_indices_from(gram)] += ridge * len(inputs)
+    return inputs.T @ np.linalg.solve(gram, target).astype(np.float32)
+
+
+@define(eq=False)
+class MlpAdapter:
+    """A network of one hidden layer over an object's features, a matrix over the text vector; both are
+    trained by the contrastive loss of ATMS (:mod:`uni4d.training.contrastive`).
+
+    The weights are those of the step at which the validation objects were found best by name.
+    """
+
+    sentences: Sentences
+    name: str = "mlp"
+    title: str = "MLP adapter (contrastive)"
+    reads_texts: bool = False
+    known_names: frozenset[str] = frozenset()
+    steps: int = 600
+    hidden: int = 512
+    dropout: float = 0.4
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    temperature: float = 0.05
+    _centred: list[Centred] = field(init=False, factory=list)
+    _model: Any = field(init=False, default=None)
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "kind": "mlp",
+            "steps": self.steps,
+            "hidden": self.hidden,
+            "dropout": self.dropout,
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "temperature": self.temperature,
+        }
+
+    def fit(
+        self, train: AssetFeatures, validation: AssetFeatures, seed: int, progress: Progress
+    ) -> dict[str, Any]:
+        import torch
+
+        from uni4d.training.loop import Cosine, LoopConfig, new_state
+        from uni4d.training.loop import train as run
+
+        self._centred = [Centred.on(train, block) for block in BLOCKS]
+        loop = LoopConfig(
+            steps=self.steps,
+            batch=256,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            warmup=min(30, self.steps),
+            temperature=self.temperature,
+            validate_every=20,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            task = _MlpTask(self, train, validation)
+            self._model = _towers(task.objects.shape[1], task.texts.shape[2], self.hidden, self.dropout)
+            state = new_state(self._model, loop)
+            best: dict[str, Any] = {"validation_mrr": -1.0}
+
+            def keep_the_best(row: dict[str, float]) -> None:
+                if row["validation_accuracy"] > best["validation_mrr"]:
+                    best["validation_mrr"], best["step"] = row["validation_accuracy"], int(row["step"])
+                    best["weights"] = state.snapshot().weights
+
+            schedule = Cosine(loop.learning_rate, loop.steps, loop.warmup)
+            run(state, task, loop, schedule, seed, progress, record=keep_the_best)
+        self._model.load_state_dict(best.pop("weights"))
+        self._model.eval()
+        return best
+
+    def embed_assets(self, features: AssetFeatures) -> Array:
+        return self._embedded("objects", self.inputs(features))
+
+    def embed_texts(self, texts: Sequence[str]) -> Array:
+        return self._embedded("texts", self.sentences(texts))
+
+    def inputs(self, features: AssetFeatures) -> Array:
+        """``[N, D]`` float32: all blocks at unit length, end to end."""
+        return np.concatenate([centred(features) for centred in self._centred], axis=1)
+
+    def _embedded(self, side: str, values: Array) -> Array:
+        import torch
+
+        with torch.inference_mode():
+            return unit(self._model[side](torch.from_numpy(values)).numpy())
+
+
+def _towers(objects: int, texts: int, hidden: int, dropout: float) -> nn.ModuleDict:
+    """Both sides of :class:`MlpAdapter`; the text side starts as the identity."""
+    from torch import nn
+
+    text = nn.Linear(texts, texts)
+    nn.init.eye_(text.weight)
+    nn.init.zeros_(text.bias)
+    tower = nn.Sequential(
+        nn.Dropout(dropout),
+        nn.Linear(objects, hidden),
+        nn.GELU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, texts),
+    )
+    return nn.ModuleDict({"objects": tower, "texts": text})
+
+
+class _MlpTask:
+    """:class:`uni4d.training.loop.Task` of :class:`MlpAdapter`."""
+
+    def __init__(self, arm: MlpAdapter, train: AssetFeatures, validation: AssetFeatures) -> None:
+        import torch
+
+        self.size = len(train)
+        self.objects = torch.from_numpy(arm.inputs(train))
+        self.texts = torch.from_numpy(np.stack([arm.sentences(train.names), arm.sentences(described(train))]))
+        self._keys = [name_key(name) for name in train.names]
+        self._groups = train.groups
+        self._held = validation
+        self._held_objects = torch.from_numpy(arm.inputs(validation))
+        self._held_texts = torch.from_numpy(arm.sentences(validation.names))
+
+    def loss(self, model: nn.Module, rows: Array, temperature: Tensor | float, ranks: Ranks) -> Tensor:
+        """Each object beside its name or, as often, its full text."""
+        import torch
+        from torch.nn import functional
+
+        from uni4d.training.contrastive import contrastive_loss, same
+
+        towers: Any = model
+        column = torch.randint(2, (len(rows),))
+        texts = functional.normalize(towers["texts"](self.texts[column, rows]), dim=1)
+        objects = functional.normalize(towers["objects"](self.objects[rows]), dim=1)
+        positives = same([self._keys[row] for row in rows]) | same([self._groups[row] for row in rows])
+        return contrastive_loss(texts, objects, temperature, positives)
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """``accuracy`` is the mean reciprocal rank, finer than recall@1 on few objects."""
+        towers: Any = model
+        texts, objects = towers["texts"](self._held_texts), towers["objects"](self._held_objects)
+        quality = name_mrr(unit(texts.numpy()), unit(objects.numpy()), self._held)
+        return {"accuracy": quality, "loss": 1.0 - quality}

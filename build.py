@@ -81,6 +81,11 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     setup.add_argument("--blender", metavar="PATH", help="the add-on's packages for this Blender's Python")
     setup.add_argument("--newest-blender", action="store_true", help="the newest Blender, from Debian sid")
 
+    generated = add("objects", "Make coloured objects with Infinigen to train on, as GLB with names; slow.")
+    generated.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="what is there is kept")
+    generated.add_argument("--seeds", type=int, default=16, help="objects of each kind; default: %(default)s")
+    generated.add_argument("--processes", type=int, default=1, help="default: %(default)s")
+
     add("addon", "Make the archives that Blender installs, in dist/.")
     add("check", "Lint, format, types and the three components' import rules.")
     add("bench", "Measure; prints the numbers that the README quotes.")
@@ -97,7 +102,7 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
 def main() -> int:
     use_new_python()
     sys.path.insert(0, str(ROOT / "backend"))
-    from uni4d_setup import tasks
+    from uni4d_setup import generated_objects, tasks
     from uni4d_setup.console import stop_on_signals
     from uni4d_setup.errors import SetupError
 
@@ -113,6 +118,8 @@ def main() -> int:
             return tasks.test(options.quick, options.all, rest)
         elif options.command == "setup":
             code = tasks.setup(options.bpy, options.blender, options.newest_blender)
+        elif options.command == "objects":
+            code = generated_objects.objects(options.out, options.seeds, options.processes)
         elif options.command == "clean":
             code = tasks.clean(options.cache)
         else:

@@ -65,15 +65,17 @@ class Settings:
 
 
 class Search(Run):
-    """Find assets for a prompt."""
+    """Find assets for a prompt; with ``like``, the uid of one, more like it."""
 
     first_stage = "search"
 
-    def __init__(self, prompt: str, jobs: Jobs, settings: Settings, *, store: Store | None = None) -> None:
+    def __init__(
+        self, prompt: str, jobs: Jobs, settings: Settings, *, like: str = "", store: Store | None = None
+    ) -> None:
         super().__init__(jobs, store)
         self.found: SearchResult | None = None
         """The result, once the run has ended well."""
-        self._request = SearchRequest(prompt, settings.top)
+        self._request = SearchRequest(prompt, settings.top, like=like)
 
     def _run(self) -> Generator[Step, None, None]:
         self.found = yield from self._ask("search", self._request, SearchResult)

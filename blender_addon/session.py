@@ -85,6 +85,12 @@ class Session:
         self._begin(Search(self._prompt(prompt), self._connection(), settings))
         self.searched = prompt
 
+    def search_like(self, index: int, prompt: str, settings: Settings) -> None:
+        """More results like one of those shown; the prompt still says what it shall do."""
+        like = self.hit(index).uid
+        self._begin(Search(self._prompt(prompt), self._connection(), settings, like=like))
+        self.searched = prompt
+
     def import_hit(self) -> None:
         self._begin(Import(self.hit(), self._connection()))
 
@@ -93,11 +99,11 @@ class Session:
         found = self.found if self.found is not None and self.searched == prompt else None
         self._begin(Generation(self._prompt(prompt), self._connection(), settings, found=found))
 
-    def hit(self) -> Hit:
-        """The chosen search result."""
+    def hit(self, index: int | None = None) -> Hit:
+        """The search result of that index, or the chosen one."""
         if self.found is None or not self.found.hits:
             raise Uni4DError("no-hit", "Nothing was searched yet.", "Type a prompt and press Search.")
-        return self.found.hits[min(self.chosen, len(self.found.hits) - 1)]
+        return self.found.hits[min(self.chosen if index is None else index, len(self.found.hits) - 1)]
 
     def cancel(self) -> None:
         if self.run is not None:

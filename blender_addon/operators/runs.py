@@ -1,10 +1,12 @@
-"""Search, choose, import, generate, cancel."""
+"""Search, choose, find more, import, generate, cancel."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import bpy
+
+from uni4d_shared.errors import Uni4DError
 
 from .. import state
 from ..session import current
@@ -39,9 +41,35 @@ class Uni4DChoose(_Idle, bpy.types.Operator):
 
     index: bpy.props.IntProperty()  # type: ignore[valid-type]
 
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: Any) -> str:
+        """The tooltip: what the result is, and whom to credit."""
+        try:
+            hit = current().hit(properties.index)
+        except Uni4DError:
+            return cls.bl_description
+        return f"{hit.name}\n{hit.licence}{', by ' + hit.author if hit.author else ''}\n{hit.source}"
+
     def execute(self, context: bpy.types.Context) -> Any:
         current().chosen = self.index
         return {"FINISHED"}
+
+
+class Uni4DMoreLike(_Idle, bpy.types.Operator):
+    bl_idname = "uni4d.more_like"
+    bl_label = "More like this"
+    bl_description = "Find other objects that look like this one"
+    bl_options = {"INTERNAL"}  # noqa: RUF012 - Blender wants a set
+
+    index: bpy.props.IntProperty()  # type: ignore[valid-type]
+
+    def execute(self, context: bpy.types.Context) -> Any:
+        chosen = state.get(context)
+        return attempt(
+            self,
+            lambda: current().search_like(self.index, chosen.prompt, chosen.settings()),
+            wait=True,
+        )
 
 
 class Uni4DImport(_Idle, bpy.types.Operator):
@@ -78,4 +106,4 @@ class Uni4DCancel(bpy.types.Operator):
         return attempt(self, current().cancel)
 
 
-CLASSES = (Uni4DSearch, Uni4DChoose, Uni4DImport, Uni4DGenerate, Uni4DCancel)
+CLASSES = (Uni4DSearch, Uni4DChoose, Uni4DMoreLike, Uni4DImport, Uni4DGenerate, Uni4DCancel)

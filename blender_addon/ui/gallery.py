@@ -61,9 +61,11 @@ def draw(layout: Any, session: Session, width: int) -> None:
         else:
             box.label(text="", icon="MESH_DATA")
         box.operator("uni4d.choose", text=hit.name, depress=index == session.chosen).index = index
-        row = box.row()
-        row.enabled = False
-        row.label(text=f"{hit.score:.2f}")
+        row = box.row(align=True)
+        score = row.row()
+        score.enabled = False
+        score.label(text=f"{hit.score:.2f}")
+        row.operator("uni4d.more_like", text="", icon="VIEWZOOM", emboss=False).index = index
 
 
 def forget() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from uni4d_shared.types import Alignment, Asset, Clip, Gaussians4D, Hit, Query, ViewSet
+from uni4d_shared.types import Alignment, Asset, Clip, Gaussians4D, Hit, Query, SearchFilters, ViewSet
 
 __all__ = [
     "CONTROL_REQUESTS",
@@ -51,10 +51,19 @@ __all__ = [
 
 @frozen
 class SearchRequest:
-    """Find assets for a whole prompt."""
+    """Find assets for a whole prompt, for a picture, for a mesh, or for several of them at once."""
 
     prompt: str
+    """May be empty when there is something else to search by. May hold filters and negative terms."""
     top: int = 5
+    filters: SearchFilters = field(factory=SearchFilters)
+    """Beside those in the prompt, which win."""
+    image: bytes = b""
+    """A picture (PNG or JPEG) of something alike."""
+    like: str = ""
+    """The uid of a library asset of which to find more."""
+    glb: bytes = b""
+    """A mesh of something alike, as binary glTF."""
 
 
 @frozen

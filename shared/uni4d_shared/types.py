@@ -31,6 +31,7 @@ __all__ = [
     "Mesh",
     "NodeMotion",
     "Query",
+    "SearchFilters",
     "Splats",
     "ViewSet",
 ]
@@ -86,6 +87,25 @@ class Query:
 
 
 @frozen
+class SearchFilters:
+    """What search results must be; a field at its default demands nothing."""
+
+    licence: str = ""
+    """The beginning of a licence's name (``"CC0"``), or ``"commercial"``: commercial use is free."""
+    category: str = ""
+    """A part of the category's name, in any case."""
+    source: str = ""
+    """A part of the collection's name, in any case."""
+    min_faces: int = 0
+    max_faces: int = 0
+    """0: any number."""
+    animated: bool = False
+    """Only assets that come with a motion of their own."""
+    without: tuple[str, ...] = ()
+    """Words for what a result must not be or have."""
+
+
+@frozen
 class Hit:
     """One search result."""
 
@@ -102,6 +122,12 @@ class Hit:
     """The mesh file (GLB) on the backend's machine; empty until the asset was first fetched."""
     thumbnail: str = ""
     """A PNG on the backend's machine."""
+    category: str = ""
+    faces: int = 0
+    animated: bool = False
+    """Whether the asset comes with a motion of its own."""
+    variants: tuple[str, ...] = ()
+    """The uids of near-identical assets that this hit stands for."""
 
 
 @frozen

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -45,7 +46,10 @@ def main(endpoint: str, control: str) -> dict[str, Any]:
     report["empty"] = attempt(operators.search)
     state.prompt, state.size = "a toy box is dancing", 64
     report["search"] = attempt(operators.search)
+    report["more"] = attempt(operators.more_like, index=2)
     report["choose"] = attempt(operators.choose, index=1)
+    choose: Any = bpy.types.Operator.bl_rna_get_subclass_py("UNI4D_OT_choose")
+    report["tooltip"] = choose.description(bpy.context, SimpleNamespace(index=1))
     report["import"] = attempt(operators.import_hit)
     imported = next(item for item in bpy.data.objects if item.name.startswith("Toy box"))
     imported.location.x = 2.0  # the artist puts it somewhere; there it must stay

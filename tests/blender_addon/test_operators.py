@@ -11,6 +11,8 @@ from harness import toy_asset
 from harness.blenders import RealBlender
 from harness.toy_backend import ToyBackend
 
+from uni4d_shared.messages import SearchRequest
+
 DRIVER = Path(__file__).parent / "drive_operators.py"
 
 
@@ -25,10 +27,14 @@ def test_from_search_to_the_animated_object(
 
     assert "no connection" in report["unconnected"] and "Press Connect" in report["unconnected"]
     assert "prompt is empty" in report["empty"]
-    for step in ("connect", "search", "choose", "import", "generate", "disconnect"):
+    for step in ("connect", "search", "more", "choose", "import", "generate", "disconnect"):
         assert report[step] == "FINISHED", f"{step}: {report[step]}"
     searches = [type(request).__name__ for request in backend.requests]
-    assert searches.count("SearchRequest") == 1, "Generate uses the search that was shown"
+    assert searches.count("SearchRequest") == 2, "Generate uses the search that was shown"
+    more = backend.requests[1]
+    assert isinstance(more, SearchRequest)
+    assert (more.prompt, more.like) == ("a toy box is dancing", "toy-2")
+    assert "Crate" in report["tooltip"] and "CC0, by Nobody" in report["tooltip"]
     assert all(getattr(request, "uid", "toy-1") == "toy-1" for request in backend.requests), "the chosen hit"
     assert report["parent"] == "ARMATURE"
     assert report["place"] == pytest.approx([2.0, 0.0, 0.0]), "the object stays where the artist put it"

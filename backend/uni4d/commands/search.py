@@ -1,4 +1,4 @@
-"""``uni4d parse`` and ``uni4d search``: from words to assets."""
+"""``uni4d parse`` and ``uni4d search``: from words, pictures and meshes to assets."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from uni4d.pipeline import Stages
 from uni4d.terminal import stdout
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import silent
+from uni4d_shared.types import SearchFilters
 
 __all__ = ["Parse", "Search"]
 
@@ -38,14 +39,49 @@ class Parse(Command):
 
 @define(kw_only=True)
 class Search(Command):
-    """Find the assets that fit a prompt, e.g. uni4d search "a teddy bear is dancing" --top 5.
+    """Find assets by words, by a picture, by another asset or mesh, or by several of these at once.
 
-    With --json, each hit's path is its mesh as GLB, converted from the source's format the first time.
+    Words say what the thing is, what it is for, or what it does, in English or by its name in another
+    language:
+
+        uni4d search "a teddy bear is dancing"
+        uni4d search "it puts out fires"
+        uni4d search "Schreibtischlampe"
+
+    A minus or "without" keeps things out; filters are written into the prompt, or given as options:
+
+        uni4d search "a chair -wheels without armrests"
+        uni4d search "lamp licence:cc0 faces:<5000 category:lights source:scopia"
+        uni4d search "a wooden chair" --licence commercial --max-faces 5000
+
+    Examples instead of words, or beside them (a minus first needs "--" before it):
+
+        uni4d search --image photo.jpg
+        uni4d search "but red" --like UID
+        uni4d search --like mesh.glb --top 20
+
+    Near-identical assets are one hit; ×3 says that it stands for three. With --json, each hit has its score
+    by modality, and its path is its mesh as GLB, converted from the source's format the first time.
     """
 
     prompt: tyro.conf.Positional[str] = ""
     top: int = 5
     """How many hits."""
+    licence: str = ""
+    """The beginning of a licence's name, e.g. cc0 or cc-by; or commercial: free for commercial use."""
+    category: str = ""
+    """A part of the category's name."""
+    source: str = ""
+    """A part of the collection's name."""
+    min_faces: int = 0
+    max_faces: int = 0
+    """Most triangles; 0: any number."""
+    animated: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Only assets that come with a motion of their own."""
+    image: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """A picture (PNG, JPEG) of something alike."""
+    like: Annotated[str, tyro.conf.arg(metavar="UID|FILE.glb")] = ""
+    """More like this asset, or like this mesh."""
     prompts: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Search for every line of FILE ("-": stdin) and print one JSON line for each."""
 
@@ -59,11 +95,28 @@ class Search(Command):
         return None
 
     def _hits(self, stages: Stages, prompt: str) -> list[dict[str, Any]]:
-        hits = stages.search(prompt, self.top, silent).hits
+        mesh = self.like.lower().endswith(".glb")
+        filters = SearchFilters(
+            licence=self.licence,
+            category=self.category,
+            source=self.source,
+            min_faces=self.min_faces,
+            max_faces=self.max_faces,
+            animated=self.animated,
+        )
+        result = stages.search(
+            prompt,
+            self.top,
+            silent,
+            filters=filters,
+            image=_contents(self.image) if self.image else b"",
+            like="" if mesh else self.like,
+            glb=_contents(Path(self.like)) if mesh else b"",
+        )
         with_files = self.json or self.prompts is not None
         return [
             {**attrs.asdict(hit), "path": stages.asset(hit.uid).path if with_files else hit.path}
-            for hit in hits
+            for hit in result.hits
         ]
 
     def as_json(self, result: Any) -> str:
@@ -72,14 +125,31 @@ class Search(Command):
     def show(self, result: Any) -> None:
         if result is None:
             return
+        if not result:
+            stdout.print("nothing fits")
+            return
+        modalities = list(result[0]["scores"])
         table = Table(box=None)
-        for column in ("", "name", "score", "licence", "author", "uid"):
-            table.add_column(column, justify="right" if column in ("", "score") else "left")
+        numbers = ("", "score", *modalities)
+        for column in ("", "name", "score", *modalities, "licence", "author", "uid"):
+            table.add_column(column, justify="right" if column in numbers else "left")
         for rank, hit in enumerate(result, 1):
+            copies = f" ×{1 + len(hit['variants'])}" if hit["variants"] else ""
+            values = (f"{hit['scores'][name]:.2f}" for name in modalities)
             table.add_row(
-                *(str(rank), hit["name"], f"{hit['score']:.3f}", hit["licence"], hit["author"], hit["uid"])
+                *(str(rank), hit["name"] + copies, f"{hit['score']:.3f}", *values),
+                *(hit["licence"], hit["author"], hit["uid"]),
             )
         stdout.print(table)
+
+
+def _contents(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Uni4DError(
+            "file-unreadable", f"{path}: {error.strerror}.", "Give a file that exists."
+        ) from error
 
 
 def _lines(path: Path) -> list[str]:

@@ -32,7 +32,7 @@ from uni4d_shared.messages import (
     SearchResult,
 )
 from uni4d_shared.progress import Progress, section
-from uni4d_shared.types import Alignment, Asset, Clip, Query, ViewSet
+from uni4d_shared.types import Alignment, Array, Asset, Clip, Query, SearchFilters, ViewSet
 
 if TYPE_CHECKING:
     from uni4d.library.geometry import TexturedMesh
@@ -60,7 +60,15 @@ class Stages:
         """The result message of one work request of :mod:`uni4d_shared.messages`."""
         match request:
             case SearchRequest():
-                return self.search(request.prompt, request.top, progress)
+                return self.search(
+                    request.prompt,
+                    request.top,
+                    progress,
+                    filters=request.filters,
+                    image=request.image,
+                    like=request.like,
+                    glb=request.glb,
+                )
             case FetchRequest():
                 return self.fetch(request.uid, progress)
             case AlignRequest():
@@ -96,17 +104,55 @@ class Stages:
                 return 0
             raise
 
-    def search(self, prompt: str, top: int, progress: Progress) -> SearchResult:
-        """Parse the prompt and find the ``top`` best assets with their thumbnails."""
+    def search(
+        self,
+        prompt: str,
+        top: int,
+        progress: Progress,
+        *,
+        filters: SearchFilters | None = None,
+        image: bytes = b"",
+        like: str = "",
+        glb: bytes = b"",
+    ) -> SearchResult:
+        """The ``top`` best assets with their thumbnails, by words, a picture, an asset, a mesh, or several.
+
+        The prompt may hold filters and negative terms (:mod:`uni4d.retrieval.wanted`); it is empty when there
+        is something else to search by.
+        """
         from uni4d.retrieval.query import parse
+        from uni4d.retrieval.wanted import read_wanted
 
         if not 1 <= top <= 1000:
             raise Uni4DError("bad-setting", f"top is {top}.", "Ask for 1 to 1000 hits.")
-        query = parse(prompt)
+        wanted = read_wanted(prompt, filters)
+        if not (wanted.query.object_text or image or like or glb):
+            parse("")  # says that nothing was asked for
         progress(0.1, "loading the index")
-        hits = tuple(self.searcher.search(query, top))
+        searcher = self.searcher
+        progress(0.5, "searching")
+        likeness = self._likeness(image, like, glb)
+        hits = tuple(searcher.search(wanted.query, top, filters=wanted.filters, likeness=likeness, but=like))
         progress(1.0, f"{len(hits)} hits")
-        return SearchResult(query, hits, tuple(_bytes_of(hit.thumbnail) for hit in hits))
+        return SearchResult(wanted.query, hits, tuple(_bytes_of(hit.thumbnail) for hit in hits))
+
+    def _likeness(self, image: bytes, like: str, glb: bytes) -> Array | None:
+        """The point of the joint space between the examples; ``None`` without any."""
+        import numpy as np
+
+        from uni4d.retrieval.pictures import read_picture
+
+        examples = []
+        if image:
+            examples.append(self.space.embed_images(read_picture(image)[None])[0])
+        if like:
+            examples.append(self.space.embed_asset(like))
+        if glb:
+            examples.append(self.space.embed_mesh(self.mesh("", glb)))
+        if not examples:
+            return None
+        mean = np.mean(examples, axis=0)
+        return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12))
 
     def fetch(self, uid: str, progress: Progress) -> FetchResult:
         """One asset and its mesh as GLB; converted from the source's format the first time."""
@@ -126,7 +172,7 @@ class Stages:
         text = self.space.embed_text(query.object_text)
         asset = self.space.embed_mesh(self.mesh("", glb)) if glb else self.space.embed_asset(uid)
         progress(0.4, "embedding the views")
-        images = self.space.embed_images(views.images, uid)
+        images = self.space.embed_images(views.images)
         alignment = align(query, asset, images, text, self.config.align, cameras=views.cameras)
         progress(1.0, f"score {alignment.score:.2f}")
         return AlignResult(alignment)

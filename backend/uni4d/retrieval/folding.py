@@ -1,7 +1,7 @@
 """Near-identical results as one: the best of them, with the others as its variants.
 
-Assets are near-identical when the library found them to be copies (they share a group), or when they have
-one name and look alike.
+Assets are near-identical when the library found their meshes to be copies (they share a group) and their
+texts say the same, or when they have one name and look alike.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ from typing import Any
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-__all__ = ["ALIKE", "Folded", "fold"]
+__all__ = ["ALIKE", "SAYING_THE_SAME", "Folded", "fold"]
+
+Array = NDArray[Any]
 
 ALIKE = 0.98
 """Cosine of two shape vectors from which assets of one name are taken for copies."""
+
+SAYING_THE_SAME = 0.5
+"""Cosine of two text vectors from which copies of a mesh are one result."""
 
 
 @frozen
@@ -28,22 +33,37 @@ class Folded:
 
 
 def fold(
-    order: Iterable[int], names: Sequence[str], groups: Sequence[str], shapes: NDArray[Any], top: int
+    order: Iterable[int],
+    names: Sequence[str],
+    groups: Sequence[str],
+    texts: Array,
+    shapes: Array,
+    top: int,
 ) -> list[Folded]:
-    """The first ``top`` results of a ranking ``order`` of rows, and all copies of each within it."""
+    """The first ``top`` results of a ranking ``order`` of rows, and all copies of each within it.
+
+    ``texts`` and ``shapes`` are unit vectors ``[N, D]``, by row as ``names`` and ``groups`` are.
+    """
     results: list[Folded] = []
-    by_group: dict[str, Folded] = {}
+    by_group: dict[str, list[Folded]] = {}
     by_name: dict[str, list[Folded]] = {}
     for row in order:
-        name = names[row].casefold()
-        same = by_group.get(groups[row]) or next(
-            (other for other in by_name.get(name, ()) if shapes[row] @ shapes[other.row] >= ALIKE), None
+        same = _near(row, by_group.get(groups[row], ()), texts, SAYING_THE_SAME) or _near(
+            row, by_name.get(names[row], ()), shapes, ALIKE
         )
         if same is not None:
             same.variants.append(row)
         elif len(results) < top:
             result = Folded(row)
             results.append(result)
-            by_group[groups[row]] = result
-            by_name.setdefault(name, []).append(result)
+            by_group.setdefault(groups[row], []).append(result)
+            by_name.setdefault(names[row], []).append(result)
     return results
+
+
+def _near(row: int, others: Sequence[Folded], vectors: Array, cosine: float) -> Folded | None:
+    """Which of some results, if any, has a vector near this row's."""
+    for other in others:
+        if vectors[row] @ vectors[other.row] >= cosine:
+            return other
+    return None

@@ -85,32 +85,30 @@ class Judged:
 
 
 def learn(
-    prompts: Sequence[Judged],
-    modalities: Sequence[str] = MODALITIES,
-    *,
-    strength: float = 0.01,
-    steps: int = 300,
+    prompts: Sequence[Judged], modalities: Sequence[str] = MODALITIES, *, strength: float = 0.01
 ) -> Fusion:
     """The weights that put the accepted assets first; ``strength`` is λ. Deterministic."""
-    import torch
+    from scipy.optimize import minimize
 
     stacked = np.stack([[prompt.scores[name] for name in modalities] for prompt in prompts])  # [P, M, N]
     spread = np.maximum(stacked.std(axis=2).mean(axis=0), 1e-6)
-    inputs = torch.tensor(stacked / spread[None, :, None], dtype=torch.float32)
-    accepted = torch.tensor(np.stack([prompt.accepted for prompt in prompts]))
-    prior = torch.full((len(modalities),), 1.0 / len(modalities))
-    weights = prior.clone().requires_grad_(True)
-    optimiser = torch.optim.Adam([weights], lr=0.05)
-    for _ in range(steps):
-        optimiser.zero_grad()
-        likelihood = torch.einsum("pmn,m->pn", inputs, weights).log_softmax(dim=1)
-        right = likelihood.masked_fill(~accepted, float("-inf")).logsumexp(dim=1)
-        loss = -right.mean() + strength * (weights - prior).square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        with torch.no_grad():
-            weights.clamp_(min=0.0)
-    scaled = weights.detach().numpy() / spread
+    inputs = stacked / spread[None, :, None]
+    accepted = np.stack([prompt.accepted for prompt in prompts])
+    prior = np.full(len(modalities), 1.0 / len(modalities))
+
+    def loss(weights: Array) -> tuple[float, Array]:
+        fused = np.einsum("pmn,m->pn", inputs, weights)
+        fused -= fused.max(axis=1, keepdims=True)
+        chances = np.exp(fused)
+        right = np.where(accepted, chances, 0.0)
+        everything, hit = chances.sum(axis=1), np.maximum(right.sum(axis=1), 1e-300)
+        slope = np.einsum("pmn,pn->m", inputs, chances / everything[:, None] - right / hit[:, None])
+        away = weights - prior
+        value = float((np.log(everything) - np.log(hit)).mean() + strength * away @ away)
+        return value, slope / len(inputs) + 2.0 * strength * away
+
+    found = minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * len(modalities))
+    scaled = found.x / spread
     scaled = scaled / scaled.sum()
     return Fusion({name: float(value) for name, value in zip(modalities, scaled, strict=True)})
 

@@ -1,10 +1,12 @@
-"""From words to assets: text and appearance, fused.
+"""From words, pictures and meshes to assets: the product search.
 
-    score = s_text + w · s_look
+    score = Σ_m w_m s_m  +  w_like · likeness  −  w_not · unwanted
 
-``s_text`` compares the object text with the assets' names and descriptions in the text encoder's space,
-``s_look`` with the assets' pictures in the joint space (:mod:`uni4d.retrieval.space`), by vectors that never
-saw the assets' own words. Exact search: one matrix product, in memory.
+Words are compared with an asset's name and texts, with what is known about the kind of thing that it is
+(:mod:`uni4d.retrieval.text_index`), with its shape and look in the joint space, and letter by letter with its
+names in all languages; the weights w are learnt (:mod:`uni4d.retrieval.fusion`). Pictures and meshes are
+compared in the joint space. Results are filtered, and copies folded into one hit. All of it is exact: matrix
+products in memory.
 """
 
 from __future__ import annotations
@@ -17,62 +19,214 @@ from numpy.typing import NDArray
 
 from uni4d.library.opened import Library
 from uni4d.retrieval.embedding import TextShapeSpace
+from uni4d.retrieval.filters import allowed_rows
+from uni4d.retrieval.folding import Folded, fold
+from uni4d.retrieval.fusion import Fusion, shipped_fusion
+from uni4d.retrieval.text_index import FILE, TextIndex, build_text_index, fingerprint
+from uni4d.retrieval.wanted import Wanted
+from uni4d.retrieval.words import content_words
 from uni4d_shared.errors import Uni4DError
-from uni4d_shared.types import Hit, Query
+from uni4d_shared.types import Hit, Query, SearchFilters
 
 __all__ = ["Searcher"]
 
 Array = NDArray[Any]
 
-_NAME_SHARE = 0.65
-"""Weight of the name alone in ``s_text``; the rest is name, tags and category together."""
-_LOOK_WEIGHT = 0.15
-"""w: how much the look counts beside the words."""
+_MOTION_SHARE = 0.35
+"""Weight of words outside the object's own, where these say enough."""
+_LIKENESS_WEIGHT = 1.0
+"""w_like: beside words, whose weights sum to 1."""
+_UNWANTED_WEIGHT = 0.6
+"""w_not, for an asset whose words meet an unwanted one fully."""
+_UNWANTED_FROM = 0.6
+"""How well a word must be met to be held against an asset."""
+_SPELLED_FROM = 0.55
+"""Likeness of letters up to which it is chance."""
+_FOREIGN_WEIGHT = 2.0
+"""Weight of the letters in a prompt that is not English; then the vectors know little."""
+_FOLDED_FROM = 2_000
+"""Best assets among which copies are looked for."""
+_ENGLISH_SHARE = 0.6
+"""Share of known words from which a prompt is English."""
 
 
 class Searcher:
     """Search over one library; models are loaded at the first query and stay loaded."""
 
-    def __init__(self, library: Library, space: TextShapeSpace | None = None) -> None:
+    def __init__(
+        self, library: Library, space: TextShapeSpace | None = None, fusion: Fusion | None = None
+    ) -> None:
         if not len(library):
             raise Uni4DError(
                 "library-empty",
                 "The library holds no asset.",
                 "Build it from a folder with meshes: uni4d library build --source folder --path FOLDER",
             )
-        self._library = library
+        self.library = library
         self._given_space = space
+        self.fusion = fusion or shipped_fusion()
+
+    def search(
+        self,
+        query: Query,
+        top: int = 5,
+        *,
+        filters: SearchFilters | None = None,
+        likeness: Array | None = None,
+        but: str = "",
+    ) -> list[Hit]:
+        """The ``top`` best assets, best first; equal scores keep the library's order.
+
+        Args:
+            query: May be empty when ``likeness`` is given.
+            filters: What the hits must be, and must not be or have.
+            likeness: ``[D]`` unit vector in the joint space that they are to be near.
+            but: The uid of an asset to leave out, with its copies: the one to find more of.
+        """
+        filters = filters or SearchFilters()
+        table = self.library.table
+        allowed = allowed_rows(filters, table.entries, table.faces, self._animated)
+        if but:
+            allowed &= np.array(table.groups) != table.groups[self.library.row(but)]
+        scores = self.scores(query) if query.object_text else {}
+        fused = self._fuse(query, scores)
+        if likeness is not None:
+            scores["likeness"] = table.shape_vector @ likeness
+            fused = fused + _LIKENESS_WEIGHT * scores["likeness"]
+        if filters.without:
+            scores["unwanted"] = self._unwanted(filters.without, int(np.argmax(fused)))
+            fused = fused - _UNWANTED_WEIGHT * scores["unwanted"]
+        order = np.argsort(-fused, kind="stable")
+        order = order[allowed[order]][: max(_FOLDED_FROM, 20 * top)].tolist()
+        folded = fold(order, self._names, table.groups, table.text_vector, table.shape_vector, top)
+        return [self._hit(result, fused, scores) for result in folded]
+
+    def scores(self, query: Query) -> dict[str, Array]:
+        """The score ``[N]`` of every asset by modality, in the order of the library's table."""
+        table, space = self.library.table, self.space
+        wanted = Wanted(query, SearchFilters())
+        sentence = space.embed_object(wanted.whole)
+        if wanted.object_only:
+            sentence = _unit(sentence + space.embed_object(query.object_text))
+        words = content_words(wanted.whole)
+        own = set(content_words(query.object_text)) if wanted.object_only else set(words)
+        shares = np.array([1.0 if word in own else _MOTION_SHARE for word in words])
+        texts = table.text_vector @ sentence
+        known = self.index.scores(sentence, self._word_vectors(words), shares, texts)
+        seen = space.embed_text(query.object_text if wanted.object_only else wanted.whole)
+        return {
+            "name": table.name_vector @ sentence,
+            "text": texts,
+            "description": known.description,
+            "concept": known.concept,
+            "words": known.words,
+            "appearance": table.shape_vector @ seen,
+            "spelling": self._spelling(query),
+        }
 
     @cached_property
-    def _space(self) -> TextShapeSpace:
-        return self._given_space or TextShapeSpace(self._library)
+    def index(self) -> TextIndex:
+        """The library's words; computed here when the library was built without them."""
+        entries = self.library.table.entries
+        try:
+            index = TextIndex.load(self.library.folder / FILE)
+            if index.key == fingerprint(entries):
+                return index
+        except (OSError, ValueError, KeyError):
+            pass  # none yet, or of another format: it is computed from what the library holds
+        return build_text_index(self.library.folder, entries)
 
-    def search(self, query: Query, top: int = 5) -> list[Hit]:
-        """The ``top`` best assets, best first; equal scores keep the library's order."""
-        text, look = self.scores(query.object_text)
-        fused = text + _LOOK_WEIGHT * look
-        order = np.argsort(-fused, kind="stable")[:top]
-        return [self._hit(int(row), fused, text, look) for row in order]
+    @cached_property
+    def space(self) -> TextShapeSpace:
+        return self._given_space or TextShapeSpace(self.library)
 
-    def scores(self, object_text: str) -> tuple[Array, Array]:
-        """``s_text`` and ``s_look`` ``[N]`` of every asset, in the order of the library's table."""
-        table = self._library.table
-        sentence = self._space.embed_object(object_text)
-        names, descriptions = table.name_vector @ sentence, table.text_vector @ sentence
-        text = _NAME_SHARE * names + (1.0 - _NAME_SHARE) * descriptions
-        return text, table.shape_vector @ self._space.embed_text(object_text)
+    @cached_property
+    def _names(self) -> list[str]:
+        return [entry.name.casefold() for entry in self.library.table.entries]
 
-    def _hit(self, row: int, fused: Array, text: Array, look: Array) -> Hit:
-        entry = self._library.table.entries[row]
-        path = self._library.glb_path(entry)
+    @cached_property
+    def _animated(self) -> Array:
+        return np.array([entry.animated for entry in self.library.table.entries], dtype=bool)
+
+    @cached_property
+    def _english(self) -> frozenset[str]:
+        """The words of WordNet's nouns and definitions, and of the lexicon."""
+        from uni4d.retrieval.things import everyday_things
+        from uni4d.retrieval.wordnet import wordnet
+
+        known = {word for thing in everyday_things() for word in content_words(thing.document)}
+        return wordnet().words | known
+
+    def _fuse(self, query: Query, scores: dict[str, Array]) -> Array:
+        if not scores:
+            return np.zeros(len(self.library))
+        fused = self.fusion.fuse(scores)
+        return fused + _FOREIGN_WEIGHT * scores["spelling"] if self._is_foreign(query.prompt) else fused
+
+    def _spelling(self, query: Query) -> Array:
+        """Likeness of letters, [0, 1]; a name inside a prompt counts only where the prompt is not English."""
+        spellings = self.index.spellings
+        if self._is_foreign(query.prompt):
+            alike, _ = spellings.likeness(query.object_text, letters=True)
+            _, contained = spellings.likeness(query.prompt)
+            alike = np.maximum(alike, 0.95 * contained + 0.05 * alike)
+        else:
+            alike, _ = spellings.likeness(query.object_text)
+        return _beyond(alike, _SPELLED_FROM)
+
+    def _is_foreign(self, text: str) -> bool:
+        words = content_words(text)
+        return sum(word in self._english for word in words) < _ENGLISH_SHARE * len(words)
+
+    def _word_vectors(self, words: list[str]) -> Array:
+        known = [self.index.word_vector(word) for word in words]
+        vectors = [
+            self.space.embed_sentence(word) if vector is None else vector
+            for word, vector in zip(words, known, strict=True)
+        ]
+        return np.stack(vectors) if vectors else np.zeros((0, self.library.table.name_vector.shape[1]))
+
+    def _unwanted(self, terms: tuple[str, ...], best: int) -> Array:
+        """How much each asset is or has one of some things, ``[N]`` in [0, 1]: the worst of them.
+
+        What is said about a kind of thing ("sofas may be of leather") counts only as far as it sets the kind
+        apart from what was asked for, the kind of the ``best`` asset; an asset's own words count fully.
+        """
+        worst = np.zeros(len(self.library))
+        for term in terms:
+            words = content_words(term)
+            if words:
+                vectors = self._word_vectors(words)
+                kind = _beyond(self.index.kind_words(vectors), _UNWANTED_FROM)
+                own = _beyond(self.index.own_words(vectors), _UNWANTED_FROM)
+                worst = np.maximum(worst, np.maximum(own, kind - kind[best]))
+        return worst
+
+    def _hit(self, result: Folded, fused: Array, scores: dict[str, Array]) -> Hit:
+        row, table = result.row, self.library.table
+        entry = table.entries[row]
+        path = self.library.glb_path(entry)
         return Hit(
             uid=entry.uid,
             name=entry.name,
             score=float(fused[row]),
-            scores={"text": float(text[row]), "appearance": float(look[row])},
+            scores={name: float(values[row]) for name, values in scores.items()},
             licence=entry.licence,
             author=entry.author,
             source=entry.collection,
             path=str(path) if path.exists() else "",
-            thumbnail=str(self._library.thumbnail(entry.uid)),
+            thumbnail=str(self.library.thumbnail(entry.uid)),
+            category=entry.category,
+            faces=int(table.faces[row]),
+            animated=entry.animated,
+            variants=tuple(table.entries[variant].uid for variant in result.variants),
         )
+
+
+def _beyond(values: Array, chance: float) -> Array:
+    """Values in [0, 1] stretched so that ``chance`` and less are 0."""
+    return np.clip((values - chance) / (1.0 - chance), 0.0, 1.0)
+
+
+def _unit(vector: Array) -> Array:
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12))

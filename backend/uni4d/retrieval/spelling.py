@@ -6,23 +6,30 @@ every n-gram g weighted by its rarity idf(g) = log(N / N_g):
 
     alike = 2 Σ_{q∩n} idf / (Σ_q idf + Σ_n idf),      contained = Σ_{q∩n} idf / Σ_n idf.
 
-The first finds "bycicle"; the second finds "ours en peluche" in "un ours en peluche qui danse".
+The first finds other forms of a name; the second finds "ours en peluche" in "un ours en peluche qui danse".
+The names most alike are then compared letter by letter (Ratcliff & Obershelp 1988), which finds "bycicle".
 """
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 __all__ = ["Spellings", "n_grams"]
 
 Array = NDArray[Any]
+
+_COMPARED = 150
+"""Names that are compared letter by letter."""
+_CHANCE_LETTERS, _ALIKE_LETTERS = 0.5, 0.75
+"""Share of common letters up to which it is chance, and from which names are looked at."""
 
 
 def n_grams(text: str) -> frozenset[str]:
@@ -53,6 +60,8 @@ def _folded(text: str) -> str:
 class Spellings:
     """All names of a library's assets; a name is an array of numbers of n-grams."""
 
+    spelled: tuple[str, ...]
+    """``[U]`` the names themselves, folded."""
     grams: tuple[str, ...]
     starts: Array
     """``[G + 1]`` int64: the names with gram ``g`` are ``names[starts[g]:starts[g + 1]]``."""
@@ -66,13 +75,17 @@ class Spellings:
     """``[L]`` int32."""
     count: int
     """Assets."""
+    _place: dict[str, int] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_place", {gram: number for number, gram in enumerate(self.grams)})
 
     @classmethod
     def of(cls, names: Sequence[Iterable[str]]) -> Spellings:
         """From the names of each asset."""
         place: dict[str, int] = {}
         links = [
-            (row, place.setdefault(name.casefold(), len(place)))
+            (row, place.setdefault(_folded(name), len(place)))
             for row, several in enumerate(names)
             for name in dict.fromkeys(several)
         ]
@@ -86,20 +99,38 @@ class Spellings:
         idf = np.repeat(np.log(max(len(place), 2) / np.diff(starts)), np.diff(starts))
         weight = np.bincount(postings, idf, minlength=len(place)).astype(np.float32)
         pairs = np.array(links, dtype=np.int32).reshape(-1, 2)
-        return cls(grams, starts, postings, weight, pairs[:, 0], pairs[:, 1], len(names))
+        return cls(tuple(place), grams, starts, postings, weight, pairs[:, 0], pairs[:, 1], len(names))
 
-    def likeness(self, text: str) -> tuple[Array, Array]:
-        """``alike`` and ``contained`` ``[N]`` in [0, 1] of each asset: the best of its names."""
+    def likeness(self, text: str, *, letters: bool = False) -> tuple[Array, Array]:
+        """``alike`` and ``contained`` ``[N]`` in [0, 1] of each asset: the best of its names.
+
+        ``letters``: also compare the likeliest names letter by letter, which costs some milliseconds.
+        """
         wanted = n_grams(text)
         found = [number for gram in wanted if (number := self._place.get(gram)) is not None]
-        total = len(self.weight)
-        idf = [float(np.log(max(total, 2) / (self.starts[g + 1] - self.starts[g]))) for g in found]
-        shared = np.zeros(total)
+        rarest = float(np.log(max(len(self.weight), 2)))
+        idf = rarest - np.log(self.starts[np.array(found, int) + 1] - self.starts[found]) if found else []
+        shared = np.zeros(len(self.weight))
         for gram, value in zip(found, idf, strict=True):
             shared[self.names[self.starts[gram] : self.starts[gram + 1]]] += value
-        own = sum(idf) + (len(wanted) - len(found)) * float(np.log(max(total, 2)))
+        own = float(np.sum(idf)) + (len(wanted) - len(found)) * rarest
         alike = 2.0 * shared / np.maximum(own + self.weight, 1e-9)
+        if letters:
+            self._compare_letters(_folded(text), alike)
         return self._of_assets(alike), self._of_assets(shared / np.maximum(self.weight, 1e-9))
+
+    def _compare_letters(self, text: str, alike: Array) -> None:
+        """Raise ``alike`` ``[U]``, of the names that are most alike, to what their letters say."""
+        matcher = difflib.SequenceMatcher(autojunk=False)
+        matcher.set_seq2(text.strip())
+        for name in np.argsort(-alike, kind="stable")[:_COMPARED]:
+            if alike[name] <= 0.0:
+                break
+            matcher.set_seq1(self.spelled[name].strip())
+            same = matcher.quick_ratio()  # letters in common, in whatever order: people swap letters
+            if same >= _ALIKE_LETTERS:
+                ratio = 0.5 * (same + matcher.ratio())
+                alike[name] = max(alike[name], (ratio - _CHANCE_LETTERS) / (1.0 - _CHANCE_LETTERS))
 
     def _of_assets(self, values: Array) -> Array:
         result = np.zeros(self.count)
@@ -107,12 +138,3 @@ class Spellings:
             starts = np.flatnonzero(np.diff(self.rows, prepend=-1))
             result[self.rows[starts]] = np.maximum.reduceat(values[self.row_names], starts)
         return result
-
-    @property
-    def _place(self) -> dict[str, int]:
-        return _numbered(self.grams)
-
-
-@lru_cache(maxsize=8)
-def _numbered(grams: tuple[str, ...]) -> dict[str, int]:
-    return {gram: number for number, gram in enumerate(grams)}

@@ -114,9 +114,19 @@ class TextIndex:
         weight = shares * rarities(of_concepts)
         return np.asarray(weight @ met / weight.sum())
 
-    def met_words(self, words: Array) -> Array:
-        """How well each asset meets each of some words, ``[Q, N]`` in [0, 1]."""
-        return self._met(words)[0]
+    def own_words(self, words: Array) -> Array:
+        """How well each asset's name, tags and category meet some words, ``[N]``: the word met worst."""
+        values = meetings(words, self.word_vectors)
+        return np.asarray(self.asset_words.best(values).min(axis=0))
+
+    def kind_words(self, words: Array) -> Array:
+        """The same of what is known about the kind of thing that each asset is."""
+        result = np.zeros(len(self), np.float32)
+        if len(self.link_asset):
+            of_concepts = self.concept_words.best(meetings(words, self.word_vectors)).min(axis=0)
+            starts = np.flatnonzero(np.diff(self.link_asset, prepend=-1))
+            result[self.link_asset[starts]] = of_concepts[self.link_concept[starts]]
+        return result
 
     def _met(self, words: Array) -> tuple[Array, Array]:
         values = meetings(words, self.word_vectors)
@@ -143,6 +153,7 @@ class TextIndex:
             "key": self.key,
             "words": self.words,
             "grams": self.spellings.grams,
+            "spelled": self.spellings.spelled,
             "assets": len(self),
             "concepts": [[thing.names, thing.descriptions, thing.keywords] for thing in self.concepts],
         }
@@ -176,6 +187,7 @@ class TextIndex:
             concept_words=Documents(found["concept_word"], found["concept_document"], len(concepts)),
             asset_words=Documents(found["asset_word"], found["asset_document"], count),
             spellings=Spellings(
+                tuple(texts["spelled"]),
                 tuple(texts["grams"]),
                 count=count,
                 **{name: found[f"spelling_{name}"] for name in _SPELLING},

@@ -12,6 +12,7 @@ positions in the file and mean nothing outside it.
 from __future__ import annotations
 
 import gzip
+import re
 from collections import defaultdict
 from functools import cache, cached_property
 from pathlib import Path
@@ -116,8 +117,8 @@ class WordNet:
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """Every single word that is a name, or a part of one."""
-        return frozenset(word for name in self._by_lemma for word in name.split(" "))
+        """Every word of a name, a plural or a definition, in lower case."""
+        return frozenset(re.findall(r"[^\W\d_]+", "\n".join(self._rows).lower())) | self._singular.keys()
 
     def ancestors(self, number: int) -> dict[int, int]:
         """Everything of which a sense is a kind, nearest first, with the number of steps up."""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import re
+from uni4d.retrieval.motion_verbs import is_name
 
 __all__ = [
     "AUXILIARIES",
+    "DESCRIPTIVE",
     "DETERMINERS",
-    "LEAD_IN",
+    "DIRECTIONS",
+    "LINKS",
     "NOUNS_IN_ING",
     "OBJECT_WORDS",
+    "PHASES",
+    "PLACE_WORDS",
     "POSTURES",
+    "PRONOUNS",
     "RELATIVES",
+    "STATES",
+    "STATIVES",
     "is_compound",
 ]
 
@@ -19,30 +26,6 @@ __all__ = [
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
-
-LEAD_IN = re.compile(
-    r"""^\s*(?:please[,\s]+)?
-    (?:(?:can|could|would)\s+you\s+(?:please\s+)?)?
-    (?:
-        (?P<causative>(?:make|let|have|watch|see|help|animate)\s+(?!me\b|us\b)
-            |(?:i\s+(?:want|would\s+like|'d\s+like|wish)\s+(?:to\s+see\s+)?)
-            |i'd\s+like\s+(?:to\s+see\s+)?
-            |let'?s\s+see\s+|let\s+(?:me|us)\s+see\s+)
-        |(?:show|give|make|create|generate|render|draw|display|imagine|find|get|bring|build|produce|film)\s+
-            (?:me\s+|us\s+)?
-        |there\s+(?:is|are|was|were)\s+|here\s+(?:is|are)\s+|this\s+is\s+|it\s+is\s+
-    )?
-    (?:an?\s+|the\s+|some\s+)??
-    (?P<medium>(?:an?\s+|the\s+)?(?:short\s+|looping\s+)?(?:3d|4d|three-dimensional)?\s*
-        (?:model|animation|video|clip|scene|movie|gif|asset|mesh|object|picture|image)s?\s+
-        (?:of|where|in\s+which|showing|with)\s+)?
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-"""What people write before the object: "show me", "make", "a 3D animation of", "there is".
-
-After a causative the verb is a bare infinitive ("make the bear dance").
-"""
 
 DETERMINERS = _words(
     """
@@ -53,17 +36,85 @@ DETERMINERS = _words(
 AUXILIARIES = _words(
     """
     is are was were am be been being 's 're has have had gets get got does do did will would can could may
-    might must should shall keeps keep kept starts start started begins begin began stops stop stopped
-    continues continue goes
+    might must should shall
     """
 )
-"""Words that carry a motion verb after them and say nothing about the motion themselves."""
+"""Words that carry a motion verb after them and say nothing about the motion themselves. Verbs of phase do
+("starts dancing", "stops turning"): they are part of the motion."""
+
+PHASES = _words(
+    """
+    start starts started begin begins began keep keeps kept stop stops stopped go goes went continue continues
+    continued come comes came
+    """
+)
+"""Verbs that another verb follows: "keeps spinning"."""
+
+LINKS = _words(
+    """
+    of with in on at from for to by under over near beside without made and or
+    """
+)
+"""Words between nouns inside an object's description."""
+
+PRONOUNS = _words("it they he she")
+
+PLACE_WORDS = _words(
+    """
+    in on at under over above below behind beside near inside outside through across along during after
+    before by between among around against beneath upon next
+    """
+)
+"""Words that start a place or a time, also before the object: "on a windy beach a striped umbrella …"."""
+
+DIRECTIONS = _words(
+    """
+    into onto to toward towards through across around up down off out away along against past upside back
+    """
+)
+"""Words that tell where a motion goes: in an order the object ends before them ("throw the ball into …")."""
 
 RELATIVES = _words(
     """
     that which who whose while as
     """
 )
+
+STATIVES = _words(
+    """
+    has have had looks look resembles resemble contains contain consists consist weighs weigh costs cost
+    belongs belong wears wear wearing features feature featuring containing having resembling facing bearing
+    needs need owns own
+    """
+)
+"""Verbs that describe: with them the clause belongs to the object ("a table which has three legs")."""
+
+DESCRIPTIVE = _words(
+    """
+    made painted covered filled decorated carved built shaped dressed wrapped called named based designed
+    inspired surrounded lined loaded topped equipped attached mounted styled coloured colored woven printed
+    broken used known seen set packed stuffed crowned framed studded engraved striped polished
+    """
+)
+"""Participles that tell what a thing is like, not what is done to it."""
+
+STATES = (
+    ("on", "fire"),
+    ("in", "flames"),
+    ("in", "flight"),
+    ("in", "motion"),
+    ("in", "orbit"),
+    ("in", "bloom"),
+    ("on", "the", "move"),
+    ("at", "full", "speed"),
+    ("at", "a", "gallop"),
+    ("at", "a", "trot"),
+    ("ablaze",),
+    ("aflame",),
+    ("alight",),
+    ("afloat",),
+)
+"""What a thing does, said without a verb."""
 
 NOUNS_IN_ING = _words(
     """
@@ -148,6 +199,57 @@ _COMPOUNDS = {
 """First word → nouns with which it names a kind of thing, not something that the thing does."""
 
 
+_KINDS_OF_THINGS = {
+    first: frozenset(heads.split())
+    for first, heads in {
+        "rocking": "crib cradle bed boat sheep pony",
+        "spinning": "reel",
+        "folding": "table bed screen stool bike bicycle knife ruler umbrella fan",
+        "flying": "buttress saucer carpet fish fox squirrel",
+        "praying": "mantis",
+        "walking": "cane frame boot",
+        "swimming": "suit ring",
+        "jumping": "jack rope castle",
+        "hanging": "clothes lamp basket plant chair light mirror towel shelf cabinet",
+        "rolling": "chair suitcase bag ladder",
+        "swinging": "chair bench couch",
+        "swing": "set seat chair bench ball",
+        "rotating": "chair",
+        "turning": "lathe table",
+        "sliding": "panel",
+        "climbing": "wall rose plant",
+        "dancing": "shoe floor pole",
+        "bouncing": "castle",
+        "racing": "bike bicycle helmet",
+        "driving": "seat glove",
+        "riding": "boot helmet hat",
+        "opening": "window",
+        "shooting": "target",
+        "boxing": "bag",
+        "weeping": "fig",
+        "humming": "bird",
+        "growing": "light lamp",
+        "lighting": "pole track",
+        "floating": "shelf bed",
+        "blowing": "fan",
+        "shaking": "table",
+        "waving": "cat flag",
+        "reclining": "seat",
+        "leaning": "mirror tower shelf",
+        "diving": "helmet mask",
+        "drawing": "table",
+        "standing": "lamp desk clock mirror fan",
+        "sitting": "bench stool",
+        "beating": "heart",
+        "burning": "bush",
+        "closing": "door",
+        "falling": "star",
+    }.items()
+}
+"""First word → nouns with which it names a kind of thing, beside those that WordNet knows."""
+
+
 def is_compound(first: str, second: str) -> bool:
     """Whether "first second" names a thing ("rocking horse") and not an act ("dancing horse")."""
-    return second.lower() in _COMPOUNDS.get(first.lower(), "").split()
+    seconds = {second.lower(), second.lower().removesuffix("s"), second.lower().removesuffix("es")}
+    return bool(seconds & _KINDS_OF_THINGS.get(first.lower(), frozenset())) or is_name(first, second)

@@ -31,26 +31,45 @@ class EvaluateRetrieval(Command):
     seeds: int = 3
     """Trainings of every arm."""
     arms: tuple[str, ...] = ()
-    """Some of: knn-points knn-views knn-sum captions linear mlp atms-mean atms. All by default."""
+    """Some of: knn-points knn-views knn-sum captions linear mlp atms-mean atms (all of these by default),
+    atms-shipped (the weights that ship, not trained anew)."""
     train_share: float = 0.9
     """Share of the training objects that each seed learns from."""
     scale: bool = False
     """Also fill galleries up with made-up objects, to 1.3 million."""
+    recipe: Path | None = None
+    """A TOML file with settings for the trainings of ATMS, as for uni4d train atms."""
+    pictures: Path | None = None
+    """A folder of named icons for ATMS to learn from too, as for uni4d train atms."""
     quick: bool = False
     """Short trainings, to see that everything runs; the figures mean nothing."""
 
     def run(self) -> dict[str, Any]:
-        from uni4d.encoders.local.minilm import MiniLM
+        from uni4d.encoders.local import EfficientNetLite2, MiniLM
         from uni4d.evaluation.pictures import Picture
         from uni4d.evaluation.report import write_report
         from uni4d.evaluation.retrieval import evaluate_retrieval
         from uni4d.library.opened import open_library
+        from uni4d.training.atms import AtmsTrainConfig
+        from uni4d.training.named_pictures import named_pictures
+        from uni4d.training.recipe import read_recipe
 
-        settings = self._asked()
+        settings, recipe = self._asked(), read_recipe(self.recipe, AtmsTrainConfig)
         library = open_library(self.settings().library)
         features = library.features()
         with self.progress("evaluate") as progress:
-            evaluation = evaluate_retrieval(features, MiniLM(), settings, self.out / "runs", progress)
+            icons = None
+            if self.pictures is not None:
+                icons = named_pictures(self.pictures, EfficientNetLite2(), progress)
+            evaluation = evaluate_retrieval(
+                features,
+                MiniLM(),
+                settings,
+                self.out / "runs",
+                progress,
+                atms=recipe,
+                pictures=icons,
+            )
         pictures = {
             asset.uid: Picture(asset.name, f"{asset.author}, {asset.licence}", library.thumbnail(asset.uid))
             for asset in library.assets()
@@ -68,14 +87,14 @@ class EvaluateRetrieval(Command):
 
     def _asked(self) -> Any:
         from uni4d.evaluation.retrieval import RetrievalSettings
-        from uni4d.evaluation.roster import ARMS
 
         try:
-            return RetrievalSettings(
-                self.arms or tuple(ARMS), self.seeds, self.train_share, scale=self.scale, quick=self.quick
+            settings = RetrievalSettings(
+                seeds=self.seeds, train_share=self.train_share, scale=self.scale, quick=self.quick
             )
         except ValueError as error:
             raise Uni4DError("bad-setting", f"{error}.") from error
+        return attrs.evolve(settings, arms=self.arms) if self.arms else settings
 
     def show(self, result: dict[str, Any]) -> None:
         for task in result["tasks"]:
@@ -106,8 +125,8 @@ class EvaluateSearch(Command):
         prompts = read_prompts(self.prompts)
         stages = Stages(self.settings())
         with self.progress("search") as progress:
-            features = stages.library.features()
-            groups = dict(zip(features.uids, features.groups, strict=True))
+            table = stages.library.table
+            groups = dict(zip((entry.uid for entry in table.entries), table.groups, strict=True))
             figures = evaluate_search(stages.searcher, prompts, groups, progress)
         return {"prompts": len(prompts), **attrs.asdict(figures)}
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from uni4d.evaluation.arms import BLOCKS, Block, Centred, Sentences, name_mrr, unit
 from uni4d.evaluation.tasks import described, name_key
 from uni4d.library.features import AssetFeatures
-from uni4d_shared.progress import Progress
+from uni4d_shared.progress import Progress, section
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -105,7 +105,8 @@ class MlpAdapter:
     """A network of one hidden layer over an object's features, a matrix over the text vector; both are
     trained by the contrastive loss of ATMS (:mod:`uni4d.training.contrastive`).
 
-    The weights are those of the step at which the validation objects were found best by name.
+    As many members as ATMS has are trained, and their vectors averaged; the weights of each are those of the
+    step at which the validation objects were found best by name.
     """
 
     sentences: Sentences
@@ -113,35 +114,46 @@ class MlpAdapter:
     title: str = "MLP adapter (contrastive)"
     reads_texts: bool = False
     known_names: frozenset[str] = frozenset()
-    steps: int = 600
+    members: int = 4
+    steps: int = 400
     hidden: int = 512
     dropout: float = 0.4
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     temperature: float = 0.05
     _centred: list[Centred] = field(init=False, factory=list)
-    _model: Any = field(init=False, default=None)
+    _models: list[Any] = field(init=False, factory=list)
 
     def settings(self) -> dict[str, Any]:
-        return {
-            "kind": "mlp",
-            "steps": self.steps,
-            "hidden": self.hidden,
-            "dropout": self.dropout,
-            "learning_rate": self.learning_rate,
-            "weight_decay": self.weight_decay,
-            "temperature": self.temperature,
-        }
+        names = ("members", "steps", "hidden", "dropout", "learning_rate", "weight_decay", "temperature")
+        return {"kind": "mlp", **{name: getattr(self, name) for name in names}}
 
     def fit(
         self, train: AssetFeatures, validation: AssetFeatures, seed: int, progress: Progress
     ) -> dict[str, Any]:
+        self._centred = [Centred.on(train, block) for block in BLOCKS]
+        task = _MlpTask(self, train, validation)
+        trained = [
+            self._trained(
+                task,
+                seed * self.members + number,
+                section(progress, number / self.members, (number + 1) / self.members),
+            )
+            for number in range(self.members)
+        ]
+        self._models = [model for model, _ in trained]
+        return {
+            "members": self.members,
+            "validation_mrr of the best member": max(quality for _, quality in trained),
+        }
+
+    def _trained(self, task: _MlpTask, seed: int, progress: Progress) -> tuple[Any, float]:
+        """One member and its best validation."""
         import torch
 
-        from uni4d.training.loop import Cosine, LoopConfig, new_state
+        from uni4d.training.loop import LoopConfig, new_state, schedule_of
         from uni4d.training.loop import train as run
 
-        self._centred = [Centred.on(train, block) for block in BLOCKS]
         loop = LoopConfig(
             steps=self.steps,
             batch=256,
@@ -153,21 +165,18 @@ class MlpAdapter:
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            task = _MlpTask(self, train, validation)
-            self._model = _towers(task.objects.shape[1], task.texts.shape[2], self.hidden, self.dropout)
-            state = new_state(self._model, loop)
-            best: dict[str, Any] = {"validation_mrr": -1.0}
+            model = _towers(task.objects.shape[1], task.texts.shape[2], self.hidden, self.dropout)
+            state = new_state(model, loop)
+            best: tuple[float, dict[str, Tensor]] = (-1.0, {})
 
             def keep_the_best(row: dict[str, float]) -> None:
-                if row["validation_accuracy"] > best["validation_mrr"]:
-                    best["validation_mrr"], best["step"] = row["validation_accuracy"], int(row["step"])
-                    best["weights"] = state.snapshot().weights
+                nonlocal best
+                if row["validation_accuracy"] > best[0]:
+                    best = (row["validation_accuracy"], state.snapshot().weights)
 
-            schedule = Cosine(loop.learning_rate, loop.steps, loop.warmup)
-            run(state, task, loop, schedule, seed, progress, record=keep_the_best)
-        self._model.load_state_dict(best.pop("weights"))
-        self._model.eval()
-        return best
+            run(state, task, loop, schedule_of(loop), seed, progress, record=keep_the_best)
+        model.load_state_dict(best[1])
+        return model.eval(), best[0]
 
     def embed_assets(self, features: AssetFeatures) -> Array:
         return self._embedded("objects", self.inputs(features))
@@ -183,7 +192,8 @@ class MlpAdapter:
         import torch
 
         with torch.inference_mode():
-            return unit(self._model[side](torch.from_numpy(values)).numpy())
+            inputs = torch.from_numpy(values)
+            return unit(np.mean([unit(model[side](inputs).numpy()) for model in self._models], axis=0))
 
 
 def _towers(objects: int, texts: int, hidden: int, dropout: float) -> nn.ModuleDict:

@@ -1,4 +1,4 @@
-"""ATMS in the tables, with its attention and without it (mean pooling instead, everything else equal)."""
+"""ATMS in the tables: trained from scratch with and without its attention, and as it ships."""
 
 from __future__ import annotations
 
@@ -6,86 +6,144 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import numpy as np
-import torch
 from attrs import define, field
 from numpy.typing import NDArray
 
 from uni4d.library.features import AssetFeatures
-from uni4d.retrieval.atms import ATMS, Sequences, Tokens
-from uni4d.retrieval.atms_inputs import feature_sequences, text_tokens
+from uni4d.retrieval.atms import ATMS
+from uni4d.retrieval.encoder import WEIGHTS, AtmsEncoder, RetrievalWeights
+from uni4d.retrieval.kernel_map import KernelMap
 from uni4d.training.atms import AtmsTask, AtmsTrainConfig, NamedPictures
-from uni4d.training.loop import new_state, schedule_of, train
+from uni4d.training.atms_training import kernel_map, train_members
 from uni4d_shared.progress import Progress
 
 if TYPE_CHECKING:
     from uni4d.encoders.protocols import TextEncoder
 
-__all__ = ["AtmsArm"]
+__all__ = ["AtmsArm", "KernelArm", "ShippedAtms"]
 
 Array = NDArray[Any]
-
-_BATCH = 128
 
 
 @define(eq=False)
 class AtmsArm:
-    """Trained from scratch for every seed; the weights are those of the best validation."""
+    """Trained anew for every seed, as ``uni4d train atms`` trains it."""
 
-    encoder: TextEncoder
+    texts: TextEncoder
     name: str
     title: str
     config: AtmsTrainConfig
     pictures: NamedPictures | None = None
+    with_kernel: bool = False
+    """Beside the kernel map, as in the product."""
+    shelf: dict[int, list[ATMS]] = field(factory=dict)
+    """Seed → trained members; arms of one configuration may share it, so that each is trained once."""
     reads_texts: bool = False
-    _model: ATMS | None = field(init=False, default=None)
+    _encoder: AtmsEncoder | None = field(init=False, default=None)
 
     @property
     def known_names(self) -> frozenset[str]:
         return frozenset(self.pictures.names if self.pictures else ())
 
     def settings(self) -> dict[str, Any]:
-        return {"kind": "atms", **attrs.asdict(self.config), "named pictures": sorted(self.known_names)}
+        return {
+            "kind": "atms",
+            "kernel": self.with_kernel,
+            **attrs.asdict(self.config),
+            "named pictures": sorted(self.known_names),
+        }
 
     def fit(
-        self, train_objects: AssetFeatures, validation: AssetFeatures, seed: int, progress: Progress
+        self, train: AssetFeatures, validation: AssetFeatures, seed: int, progress: Progress
     ) -> dict[str, Any]:
-        loop = self.config.loop
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            task = AtmsTask(train_objects, validation, self.encoder, self.config, self.pictures)
-            state = new_state(ATMS(self.config.model), loop)
-            best: dict[str, Any] = {"validation_mrr": -1.0}
+        best: dict[int, float] = {}
 
-            def keep_the_best(row: dict[str, float]) -> None:
-                if row["validation_mrr"] > best["validation_mrr"]:
-                    best["validation_mrr"], best["step"] = row["validation_mrr"], int(row["step"])
-                    best["weights"] = state.snapshot().weights
+        def note(member: int, row: dict[str, float]) -> None:
+            best[member] = max(best.get(member, 0.0), row["validation_mrr"])
 
-            train(state, task, loop, schedule_of(loop), seed, progress, record=keep_the_best)
-        self._model = ATMS(self.config.model)
-        self._model.load_state_dict(best.pop("weights"))
-        self._model.eval()
-        return best
+        members = self.shelf.get(seed)
+        if members is None:
+            task = AtmsTask(train, validation, self.texts, self.config, self.pictures)
+            # No two seeds share a member.
+            first = seed * self.config.members
+            members = self.shelf[seed] = train_members(task, self.config, first, progress, record=note)
+        kernel = kernel_map([train, validation], self.texts) if self.with_kernel else None
+        self._encoder = AtmsEncoder(RetrievalWeights(tuple(members), kernel), self.texts)
+        return {"members": len(members), "validation_mrr of the best member": max(best.values(), default=0.0)}
 
     def embed_assets(self, features: AssetFeatures) -> Array:
-        return self._embedded(feature_sequences(features), len(features))
+        return self._fitted().embed_features(features)
 
     def embed_texts(self, texts: Sequence[str]) -> Array:
-        return self._embedded(text_tokens(self.encoder.encode(texts)), len(texts))
+        return self._fitted().embed_texts(texts)
 
-    @torch.inference_mode()
-    def _embedded(self, sequences: Sequences, count: int) -> Array:
-        if self._model is None:
+    def _fitted(self) -> AtmsEncoder:
+        if self._encoder is None:
             raise RuntimeError("an arm embeds after it was fitted")
-        parts = [
-            self._model(
-                {
-                    name: Tokens(tokens.values[some], tokens.mask[some])
-                    for some in [slice(start, start + _BATCH)]
-                    for name, tokens in sequences.items()
-                }
-            ).numpy()
-            for start in range(0, count, _BATCH)
-        ]
-        return np.concatenate(parts)
+        return self._encoder
+
+
+@define(eq=False)
+class KernelArm:
+    """The kernel map alone; it learns in closed form, so that seeds differ by what they learn from."""
+
+    texts: TextEncoder
+    name: str
+    title: str
+    reads_texts: bool = False
+    known_names: frozenset[str] = frozenset()
+    _map: KernelMap | None = field(init=False, default=None)
+
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "kernel"}
+
+    def fit(
+        self, train: AssetFeatures, validation: AssetFeatures, seed: int, progress: Progress
+    ) -> dict[str, Any]:
+        self._map = kernel_map([train, validation], self.texts)
+        return {"centres": len(self._map.centres)}
+
+    def embed_assets(self, features: AssetFeatures) -> Array:
+        return self._fitted().objects(features.views, features.sizes)
+
+    def embed_texts(self, texts: Sequence[str]) -> Array:
+        return self._fitted().texts(self.texts.encode([text.lower() for text in texts]).pooled)
+
+    def _fitted(self) -> KernelMap:
+        if self._map is None:
+            raise RuntimeError("an arm embeds after it was fitted")
+        return self._map
+
+
+@define(eq=False)
+class ShippedAtms:
+    """The weights of the ``local`` profile as they are; every seed is the same.
+
+    They learnt from Sweet Home 3D's training objects, and from icons whose names are not known here.
+    """
+
+    texts: TextEncoder
+    name: str
+    title: str
+    reads_texts: bool = False
+    known_names: frozenset[str] = frozenset()
+    _encoder: AtmsEncoder = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._encoder = AtmsEncoder.load(self.texts)
+
+    def settings(self) -> dict[str, Any]:
+        import hashlib
+
+        return {"kind": "shipped", "weights": hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()}
+
+    def fit(
+        self, train: AssetFeatures, validation: AssetFeatures, seed: int, progress: Progress
+    ) -> dict[str, Any]:
+        return {}
+
+    def embed_assets(self, features: AssetFeatures) -> Array:
+        return self._encoder.embed_features(features)
+
+    def embed_texts(self, texts: Sequence[str]) -> Array:
+        return self._encoder.embed_texts(texts)

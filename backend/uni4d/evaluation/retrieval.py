@@ -18,7 +18,7 @@ from uni4d.evaluation.adapters import LinearAdapter
 from uni4d.evaluation.arms import Arm, Sentences
 from uni4d.evaluation.embeddings import Embedded, digest_of, embedded
 from uni4d.evaluation.measured import Curves, Measured, TaskFigures
-from uni4d.evaluation.roster import ARMS, make_arms
+from uni4d.evaluation.roster import ARMS, OPTIONAL, Recipe, make_arms
 from uni4d.evaluation.sanity import Check, check_labels, check_order, check_training
 from uni4d.evaluation.tasks import RetrievalTask, name_key, tasks_of
 from uni4d.library.features import AssetFeatures
@@ -27,6 +27,7 @@ from uni4d_shared.progress import Progress, section
 
 if TYPE_CHECKING:
     from uni4d.encoders.protocols import TextEncoder
+    from uni4d.training.atms import AtmsTrainConfig, NamedPictures
 
 __all__ = ["Evaluation", "RetrievalSettings", "evaluate_retrieval"]
 
@@ -39,7 +40,7 @@ _SHUFFLED_TRAININGS = 5
 class RetrievalSettings:
     """What to measure."""
 
-    arms: tuple[str, ...] = tuple(ARMS)
+    arms: tuple[str, ...] = tuple(arm for arm in ARMS if arm not in OPTIONAL)
     seeds: int = field(default=3, validator=validators.ge(1))
     train_share: float = field(default=0.9, validator=[validators.gt(0.0), validators.le(1.0)])
     """Share of the training objects (by group) that each seed learns from."""
@@ -93,14 +94,19 @@ def evaluate_retrieval(
     settings: RetrievalSettings,
     folder: Path,
     progress: Progress,
+    *,
+    atms: AtmsTrainConfig | None = None,
+    pictures: NamedPictures | None = None,
 ) -> Evaluation:
     """Measure retrieval on the library's test objects; runs are kept in ``folder`` and not repeated.
+
+    ``atms`` and ``pictures`` are how, and from what else, the arms of ATMS are trained.
 
     A failed check does not stop it: look at :attr:`Evaluation.failed`.
     """
     _require_objects(features)
     sentences = Sentences(encoder)
-    arms = make_arms(settings.arms, sentences, features, settings.quick)
+    arms = make_arms(settings.arms, sentences, features, Recipe(atms, pictures, settings.quick))
     learnt = {*features.split("train").names, *features.split("validation").names}
     questions = tasks_of(features.split("test"), learnt.union(*(arm.known_names for arm in arms)))
     asked = dict.fromkeys(text for task in questions for text in task.texts)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
+from attrs import frozen
 
 from uni4d.evaluation.adapters import LinearAdapter, MlpAdapter
 from uni4d.evaluation.arms import Arm, Sentences
@@ -14,8 +15,10 @@ from uni4d_shared.errors import Uni4DError
 
 if TYPE_CHECKING:
     from uni4d.library.features import AssetFeatures
+    from uni4d.retrieval.atms import ATMS
+    from uni4d.training.atms import AtmsTrainConfig, NamedPictures
 
-__all__ = ["ARMS", "READS_TEXTS", "make_arms"]
+__all__ = ["ARMS", "OPTIONAL", "READS_TEXTS", "Recipe", "make_arms"]
 
 ARMS = {
     "knn-points": "k-NN, point features",
@@ -25,9 +28,15 @@ ARMS = {
     "linear": "linear adapter (ridge)",
     "mlp": "MLP adapter (contrastive)",
     "atms-mean": "ATMS without attention",
+    "kernel": "kernel map (ridge, closed form)",
     "atms": "ATMS",
+    "atms-kernel": "ATMS and kernel map (the product)",
+    "atms-shipped": "ATMS, the weights that ship",
 }
 """Name → what the tables call it."""
+
+OPTIONAL = frozenset({"atms-shipped"})
+"""Arms that are measured only when they are asked for."""
 
 READS_TEXTS = frozenset({"captions"})
 """Arms that are references, for they know the gallery's words."""
@@ -40,16 +49,37 @@ _BLOCKS: dict[str, tuple[str, ...]] = {
 }
 
 
-def make_arms(names: Sequence[str], sentences: Sentences, features: AssetFeatures, quick: bool) -> list[Arm]:
-    """The named arms, unlearnt, in the order of :data:`ARMS`; ``quick`` shortens their trainings."""
+@frozen(eq=False)
+class Recipe:
+    """How arms that are trained are trained."""
+
+    atms: AtmsTrainConfig | None = None
+    """``None``: the defaults, which are those of ``uni4d train atms``."""
+    pictures: NamedPictures | None = None
+    """Named pictures for ATMS to learn from too."""
+    quick: bool = False
+    """Short trainings, whose figures mean nothing."""
+
+
+def make_arms(
+    names: Sequence[str], sentences: Sentences, features: AssetFeatures, recipe: Recipe
+) -> list[Arm]:
+    """The named arms, unlearnt, in the order of :data:`ARMS`."""
     unknown = [name for name in names if name not in ARMS]
     if unknown or not names:
         said = f"There is no arm “{unknown[0]}”." if unknown else "No arm is named."
         raise Uni4DError("arm-unknown", said, f"Known: {', '.join(ARMS)}.")
-    return [_make(name, sentences, features, quick) for name in ARMS if name in names]
+    shelf: dict[int, list[ATMS]] = {}
+    return [_make(name, sentences, features, recipe, shelf) for name in ARMS if name in names]
 
 
-def _make(name: str, sentences: Sentences, features: AssetFeatures, quick: bool) -> Arm:
+def _make(
+    name: str,
+    sentences: Sentences,
+    features: AssetFeatures,
+    recipe: Recipe,
+    shelf: dict[int, list[ATMS]],
+) -> Arm:
     title = ARMS[name]
     if name in _BLOCKS:
         return NeighbourTransfer(name, title, _BLOCKS[name], sentences)
@@ -59,24 +89,37 @@ def _make(name: str, sentences: Sentences, features: AssetFeatures, quick: bool)
         return LinearAdapter(sentences, name, title)
     if name == "mlp":
         arm = MlpAdapter(sentences, name, title)
-        return attrs.evolve(arm, steps=_QUICK_STEPS) if quick else arm
-    return _make_atms(name, title, sentences, features, quick)
+        return attrs.evolve(arm, steps=_QUICK_STEPS, members=1) if recipe.quick else arm
+    from uni4d.evaluation.atms_arm import AtmsArm, KernelArm, ShippedAtms
+
+    if name == "atms-shipped":
+        return ShippedAtms(sentences.encoder, name, title)
+    if name == "kernel":
+        return KernelArm(sentences.encoder, name, title)
+    config = _atms_config(name, sentences, features, recipe)
+    return AtmsArm(
+        sentences.encoder,
+        name,
+        title,
+        config,
+        recipe.pictures,
+        with_kernel=name == "atms-kernel",
+        shelf={} if name == "atms-mean" else shelf,
+    )
 
 
-def _make_atms(name: str, title: str, sentences: Sentences, features: AssetFeatures, quick: bool) -> Arm:
-    from uni4d.evaluation.atms_arm import AtmsArm
+def _atms_config(name: str, sentences: Sentences, features: AssetFeatures, recipe: Recipe) -> AtmsTrainConfig:
+    """The recipe's settings, with the widths of the features at hand."""
     from uni4d.training.atms import AtmsTrainConfig
 
-    config = AtmsTrainConfig()
-    widths: dict[str, Any] = {
-        "text": sentences.encoder.dimensions,
-        "points": features.points.shape[2],
-        "views": features.views.shape[2],
-    }
-    model = attrs.evolve(
-        config.model, inputs={**config.model.inputs, **widths}, attention=name != "atms-mean"
-    )
-    loop = config.loop
-    if quick:
-        loop = attrs.evolve(loop, steps=_QUICK_STEPS, validate_every=_QUICK_STEPS // 3)
-    return AtmsArm(sentences.encoder, name, title, attrs.evolve(config, model=model, loop=loop))
+    config = recipe.atms or AtmsTrainConfig()
+    text = sentences.encoder.dimensions
+    widths = {"text": text, "points": features.points.shape[2], "views": features.views.shape[2]}
+    inputs = {modality: widths.get(modality, width) for modality, width in config.model.inputs.items()}
+    attention = config.model.attention and name != "atms-mean"
+    model = attrs.evolve(config.model, inputs=inputs, dimensions=text, attention=attention)
+    config = attrs.evolve(config, model=model)
+    if recipe.quick:
+        loop = attrs.evolve(config.loop, steps=_QUICK_STEPS, validate_every=_QUICK_STEPS // 3)
+        config = attrs.evolve(config, loop=loop, members=1)
+    return config

@@ -56,8 +56,10 @@ class LibraryConfig:
     """The built library: catalog, thumbnails, converted meshes."""
     processes: int = _bounded(2, 1, 256)
     """Worker processes for reading meshes."""
-    views: int = _bounded(2, 1, 16)
+    views: int = _bounded(4, 1, 8)
     """Views per asset for its appearance features."""
+    points: int = _bounded(4_096, 256, 32_768)
+    """Points per asset for its shape features."""
 
 
 @frozen

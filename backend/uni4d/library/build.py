@@ -17,7 +17,9 @@ import numpy as np
 
 from uni4d.config import LibraryConfig
 from uni4d.library.catalog import AssetTable, Catalog
-from uni4d.library.opened import MANIFEST, Library, library_folder, open_library
+from uni4d.library.duplicates import near_duplicates
+from uni4d.library.features import features_of, stacked_views
+from uni4d.library.opened import FEATURES, MANIFEST, Library, library_folder, open_library
 from uni4d.library.sources import Entry, open_source
 from uni4d.library.store import Store
 from uni4d.library.survey import Reading, Surveyor, survey, thumbnail_path
@@ -26,8 +28,8 @@ from uni4d_shared.progress import Progress, section
 
 __all__ = ["Library", "build_library", "open_library"]
 
-_FORMAT = 2
-"""Raise it when the catalog or the joint space changes: libraries of another format are indexed again."""
+_FORMAT = 3
+"""Raise it when the catalog changes: libraries of another format are indexed again."""
 _BATCH = 24
 """Readings per write; a build that is stopped repeats at most so many meshes."""
 
@@ -43,7 +45,7 @@ def build_library(config: LibraryConfig, progress: Progress, *, force: bool = Fa
     folder = library_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     with _sole_builder(folder):
-        surveyor = Surveyor(source, folder / "files", config.views)
+        surveyor = Surveyor(source, folder / "files", config.views, config.points)
         state = _state(surveyor, entries)
         if not force and _finished_state(folder) == state:
             return open_library(config)
@@ -87,10 +89,19 @@ def _sole_builder(folder: Path) -> Iterator[None]:
 
 def _state(surveyor: Surveyor, entries: Sequence[Entry]) -> str:
     """A hash over everything that the built library depends on."""
-    digest = hashlib.sha256(f"{_FORMAT}".encode())
+    digest = hashlib.sha256(f"{_FORMAT} {_learned_weights()}".encode())
     for entry in entries:
         digest.update(f"{entry}{surveyor.fingerprint(entry)}\n".encode())
     return digest.hexdigest()
+
+
+def _learned_weights() -> str:
+    """A hash of the shipped models that describe assets."""
+    from uni4d.encoders.local import points
+    from uni4d.retrieval import encoder
+
+    contents = (path.read_bytes() for path in (points.WEIGHTS, encoder.WEIGHTS) if path.exists())
+    return hashlib.sha256(b"".join(contents)).hexdigest()
 
 
 def _finished_state(folder: Path) -> str | None:
@@ -144,30 +155,33 @@ def _read_all(
 def _describe(
     folder: Path, entries: Sequence[Entry], readings: dict[str, Reading], progress: Progress
 ) -> AssetTable:
-    """Text vectors, and shape vectors in the joint space, which is learnt here and saved."""
+    """Text vectors, shape vectors in the joint space of ATMS, groups of near-duplicates."""
     if not entries:
         none = np.zeros((0, 1), np.float32)
-        return AssetTable((), np.zeros(0, np.int64), none, none, none)
-    from uni4d.encoders.local import MiniLM
-    from uni4d.retrieval.space import JointSpace
+        return AssetTable((), np.zeros(0, np.int64), none, none, none, (), np.zeros((0, 3)))
+    from uni4d.encoders.local import LocalPoints, MiniLM
+    from uni4d.retrieval.encoder import AtmsEncoder
+    from uni4d.retrieval.text_index import build_text_index
 
     encoder = MiniLM()
     descriptions = [describe(entry) for entry in entries]
     sentences = list(dict.fromkeys([*(entry.name for entry in entries), *descriptions]))
     vectors = dict(zip(sentences, encoder.encode(sentences).pooled, strict=True))
-    progress(0.7, "learning the joint space")
-    text_vectors = np.stack([vectors[text] for text in descriptions])
-    features = np.stack([readings[entry.uid].features for entry in entries])
-    space, shapes = JointSpace.learn(
-        features.reshape(len(entries), -1, 1280), text_vectors, [entry.name.lower() for entry in entries]
-    )
-    space.save(folder / "space.npz")
+    build_text_index(folder, entries, section(progress, 0.1, 0.5), encoder)
+    progress(0.5, "comparing shapes and looks")
+    atms = AtmsEncoder.load(encoder)
+    views = stacked_views([readings[entry.uid] for entry in entries])
+    groups = near_duplicates([entry.uid for entry in entries], views)
+    features = features_of(entries, readings, groups, LocalPoints(), section(progress, 0.5, 0.98))
+    features.save(folder / FEATURES)
     return AssetTable(
         tuple(entries),
         np.array([readings[entry.uid].faces for entry in entries]),
         np.stack([vectors[entry.name] for entry in entries]),
-        text_vectors,
-        shapes,
+        np.stack([vectors[text] for text in descriptions]),
+        atms.embed_features(features),
+        groups,
+        features.sizes,
     )
 
 

@@ -47,7 +47,11 @@ class AssetTable:
     text_vector: Array
     """``[N, D]`` float32 unit: name, tags and category."""
     shape_vector: Array
-    """``[N, J]`` float32 unit: the asset's look in the joint space, from maps that never saw its text."""
+    """``[N, J]`` float32 unit: shape, look and size in the joint space of :mod:`uni4d.retrieval.atms`."""
+    groups: tuple[str, ...]
+    """Name of each asset's group of near-duplicates: the uid of its first member. Alone: its own uid."""
+    extents: Array
+    """``[N, 3]`` float64 metres: width, depth, height."""
 
 
 class Catalog:
@@ -79,7 +83,8 @@ class Catalog:
                 "error": [reading.error for reading in readings],
                 "faces": pa.array([reading.faces for reading in readings], pa.int64()),
                 "extents": pa.array([reading.extents for reading in readings], pa.list_(pa.float64(), 3)),
-                "features": pa.array([reading.features for reading in readings], pa.list_(pa.float32())),
+                "features": pa.array([reading.features for reading in readings], pa.list_(pa.float16())),
+                "cloud": pa.array([reading.cloud for reading in readings], pa.binary()),
             }
         )
         table = self._table("readings")
@@ -93,15 +98,11 @@ class Catalog:
         table = self._table("readings")
         if table is None:
             return {}
+        rows = table.to_arrow()
+        features = [row.values.to_numpy() for row in rows["features"]]
         return {
-            row["uid"]: Reading(
-                **{
-                    **row,
-                    "extents": tuple(row["extents"]),
-                    "features": np.array(row["features"], dtype=np.float32),
-                }
-            )
-            for row in table.to_arrow().to_pylist()
+            row["uid"]: Reading(**{**row, "extents": tuple(row["extents"]), "features": vector})
+            for row, vector in zip(rows.drop_columns(["features"]).to_pylist(), features, strict=True)
         }
 
     def write_assets(self, table: AssetTable) -> None:
@@ -118,7 +119,9 @@ class Catalog:
         for name in ("size", "rotation"):
             values = [getattr(entry, name) for entry in entries]
             columns[name] = pa.array(values, pa.list_(pa.float64()))
+        columns["group"] = list(table.groups)
         columns["faces"] = pa.array(table.faces, pa.int64())
+        columns["extents"] = pa.array(list(table.extents), pa.list_(pa.float64(), 3))
         for name in VECTORS:
             vectors = np.ascontiguousarray(getattr(table, name), dtype=np.float32)
             flat = pa.array(vectors.reshape(-1), pa.float32())
@@ -131,7 +134,7 @@ class Catalog:
         if table is None:
             return None
         rows = table.to_arrow().combine_chunks()
-        plain = rows.drop_columns([*VECTORS, "texts", "faces"]).to_pylist()
+        plain = rows.drop_columns([*VECTORS, "texts", "faces", "group", "extents"]).to_pylist()
         entries = tuple(
             Entry(
                 **{
@@ -143,7 +146,14 @@ class Catalog:
             )
             for row in plain
         )
-        return AssetTable(entries, rows["faces"].to_numpy(), *(_matrix(rows[name]) for name in VECTORS))
+        vectors = {name: _matrix(rows[name]) for name in VECTORS}
+        return AssetTable(
+            entries=entries,
+            faces=rows["faces"].to_numpy(),
+            **vectors,
+            groups=tuple(rows["group"].to_pylist()),
+            extents=_matrix(rows["extents"]),
+        )
 
     def compact(self) -> None:
         """Merge the many small fragments that appending left, and drop old versions."""

@@ -12,6 +12,7 @@ import attrs
 
 from uni4d.config import LibraryConfig
 from uni4d.library.catalog import AssetTable, Catalog
+from uni4d.library.features import AssetFeatures
 from uni4d.library.sources import Entry, Source, open_source
 from uni4d.library.store import Store
 from uni4d.library.survey import thumbnail_path
@@ -21,6 +22,7 @@ from uni4d_shared.types import Asset
 __all__ = ["Library", "library_folder", "open_library"]
 
 MANIFEST = "library.json"
+FEATURES = "features.npz"
 _CONVERSION = "2"
 """Raise it when the GLB of an asset changes: files of another version are made again."""
 
@@ -70,7 +72,7 @@ class Library:
         """All assets with the vectors that they are found by."""
         self.skipped = skipped
         """``(name, reason)`` of every mesh that could not be used."""
-        self._config = config
+        self.config = config
         self._store = Store(folder / "files")
         self._rows = {entry.uid: row for row, entry in enumerate(table.entries)}
 
@@ -99,6 +101,16 @@ class Library:
             self._store.write(path, glb_bytes(mesh, copyright_notice=credit, extras=_extras(entry)))
         return self._asset(entry)
 
+    def features(self) -> AssetFeatures:
+        """What the encoders gave for all assets, for training and evaluation."""
+        path = self.folder / FEATURES
+        try:
+            return AssetFeatures.load(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise Uni4DError(
+                "library-damaged", f"{path} cannot be read: {error}.", "Run: uni4d library build --force"
+            ) from error
+
     def thumbnail(self, uid: str) -> Path:
         """A PNG of the asset, about 128 pixels."""
         return thumbnail_path(self._store, self.table.entries[self.row(uid)])
@@ -109,7 +121,7 @@ class Library:
 
     @cached_property
     def _source(self) -> Source:
-        return open_source(self._config)
+        return open_source(self.config)
 
     def _asset(self, entry: Entry) -> Asset:
         path = self.glb_path(entry)

@@ -26,7 +26,7 @@ VIEWPOINTS = ((-60.0, 18.0), (-125.0, 28.0), (60.0, 15.0), (-90.0, 5.0))
 """Azimuth and elevation in degrees, best first: both front quarters, a back quarter, the front."""
 
 _SPLATS = 8_000
-_SIZE = 192
+_SIZE = 224
 _FIELD_OF_VIEW = math.radians(30.0)
 _AMBIENT = 0.45
 

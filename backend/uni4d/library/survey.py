@@ -27,7 +27,7 @@ from uni4d_shared.errors import Uni4DError
 
 __all__ = ["Reading", "Surveyor", "survey", "thumbnail_path"]
 
-_FORMAT = "1"
+_FORMAT = "2"
 """Raise it when pictures or features change: readings of another format are made again."""
 _QUEUED = 4
 """Meshes handed out per process ahead of time."""
@@ -45,8 +45,10 @@ class Reading:
     faces: int = 0
     extents: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Metres."""
-    features: NDArray[Any] = field(factory=lambda: np.zeros(0, np.float32), eq=False, repr=False)
-    """``[views · D]`` float32: image features of its pictures, one after the other."""
+    features: NDArray[Any] = field(factory=lambda: np.zeros(0, np.float16), eq=False, repr=False)
+    """``[views · D]`` float16: image features of its pictures, one after the other."""
+    cloud: bytes = field(default=b"", repr=False)
+    """Its surface as a packed point cloud; see :mod:`uni4d.library.clouds`."""
 
 
 @frozen
@@ -57,17 +59,20 @@ class Surveyor:
     files: Path
     """Root of the library's :class:`Store`."""
     views: int
+    points: int
 
     def fingerprint(self, entry: Entry) -> str:
-        return f"{entry.fingerprint}-{_FORMAT}-{self.views}"
+        return f"{entry.fingerprint}-{_FORMAT}-{self.views}-{self.points}"
 
     def read(self, entry: Entry) -> Reading:
-        """One mesh: its thumbnail written, its features computed."""
+        """One mesh: its thumbnail written, its features computed, its surface sampled."""
+        from uni4d.library.clouds import cloud_from_mesh, packed
         from uni4d.library.photographs import photograph
 
         try:
             mesh = self.source.load(entry, draft=True)
             pictures = photograph(mesh, self.views)
+            cloud = cloud_from_mesh(mesh, self.points)
             thumbnail = thumbnail_path(Store(self.files), entry)
             if not thumbnail.exists():
                 Store(self.files).write(thumbnail, self.source.icon(entry) or _as_png(mesh))
@@ -82,7 +87,8 @@ class Surveyor:
             self.fingerprint(entry),
             faces=len(mesh.faces),
             extents=(width, depth, height),
-            features=features.astype(np.float32).reshape(-1),
+            features=features.astype(np.float16).reshape(-1),
+            cloud=packed(cloud),
         )
 
 

@@ -5,12 +5,14 @@ encoder, the features of rendered views, or both. Every modality has an input pr
 embedding of its own; the stack of multi-head self-attention layers and the attention pool (a learned query)
 are shared. One unit vector comes out; similarity is the cosine:
 
-    x = LayerNorm(tokens) P_m + e_m          per modality m, sequences of one item laid end to end
+    x = LayerNorm(tokens − μ_m) P_m + e_m     per modality m, sequences of one item laid end to end
     z = SelfAttention^L(x)
-    f = Pool(q, z) + w · mean_m(mean(tokens_m) R_m),    output f / |f|
+    f = Pool(q, z) + mean_m(LayerNorm(mean(tokens_m) − μ_m) R_m),    output f / |f|
 
-The second term of f is a residual path around the stack. With few training objects the frozen text
-vectors order the world better than anything learnt from scratch, so the stack learns a correction to them.
+μ_m is the mean token of the training set: frozen features share a large common part that says nothing. The
+second term of f is a residual path around the stack. With few training objects the frozen text vectors
+order the world better than anything learnt from scratch, so R_text is the identity, and the stack learns a
+correction to it.
 
 Attention over one pooled vector would do nothing (softmax over one key is 1): sequences are needed, and
 ``AtmsConfig.attention = False`` is the ablation that keeps everything but them (mean pooling instead).
@@ -37,7 +39,7 @@ class AtmsConfig:
     inputs: dict[str, int] = field(factory=lambda: {"text": 384, "points": 192, "views": 1280, "size": 9})
     """Modalities with the width of their tokens."""
     width: int = field(default=256, validator=validators.ge(8))
-    layers: int = field(default=2, validator=validators.ge(0))
+    layers: int = field(default=1, validator=validators.ge(0))
     heads: int = field(default=4, validator=validators.ge(1))
     dimensions: int = field(default=384, validator=validators.ge(2))
     """Length of the vectors that come out."""
@@ -67,7 +69,12 @@ class ATMS(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
-        self.norms = nn.ModuleDict({name: nn.LayerNorm(size) for name, size in config.inputs.items()})
+        self.means = nn.ParameterDict(
+            {
+                name: nn.Parameter(torch.zeros(size), requires_grad=False)
+                for name, size in config.inputs.items()
+            }
+        )
         self.projections = nn.ModuleDict(
             {name: nn.Linear(size, width) for name, size in config.inputs.items()}
         )
@@ -94,10 +101,9 @@ class ATMS(nn.Module):
         for name, tokens in sequences.items():
             if name not in self.config.inputs:
                 raise ValueError(f"ATMS has no modality {name!r}; known: {', '.join(self.config.inputs)}")
-            normed = self.norms[name](tokens.values)
-            values.append(self.projections[name](normed) + self.types[name])
+            values.append(self.projections[name](self.centred(name, tokens.values)) + self.types[name])
             masks.append(tokens.mask)
-            means.append((self.residuals[name](_masked_mean(tokens)), tokens.mask.any(dim=1)))
+            means.append((self.residuals[name](self.summary(name, tokens)), tokens.mask.any(dim=1)))
         hidden, mask = torch.cat(values, dim=1), torch.cat(masks, dim=1)
         pooled = self._attend(self.dropout(hidden), mask)
         present = torch.stack([there for _, there in means]).to(pooled.dtype)[..., None]
@@ -105,6 +111,18 @@ class ATMS(nn.Module):
             min=1.0
         )
         return functional.normalize(self.output(self.final_norm(pooled)) + residual, dim=1)
+
+    def frozen_text(self, tokens: Tokens) -> Tensor:
+        """``[B, dimensions]`` unit: what texts are without the stack, the anchor of training."""
+        return functional.normalize(self.residuals["text"](self.summary("text", tokens)), dim=1)
+
+    def centred(self, name: str, values: Tensor) -> Tensor:
+        """Tokens ``[..., D]`` of a modality without what all have in common, at one scale."""
+        return functional.layer_norm(values - self.means[name], values.shape[-1:])
+
+    def summary(self, name: str, tokens: Tokens) -> Tensor:
+        """``[B, D]``: what the residual path reads of a modality, the centred mean token."""
+        return self.centred(name, _masked_mean(tokens))
 
     def _attend(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """``[B, L, W]`` tokens to ``[B, W]``."""
@@ -118,12 +136,15 @@ class ATMS(nn.Module):
         return pooled[:, 0]
 
     def _start_near_the_text(self) -> None:
-        """The residual path starts as the frozen text vectors themselves, the rest as a small addition."""
+        """The residual path of texts is the frozen text vectors themselves; the stack starts small."""
         text = self.config.inputs.get("text")
         if text == self.config.dimensions:
             residual = cast("nn.Linear", self.residuals["text"])
             nn.init.eye_(residual.weight)
+            # Layer-normed vectors are √D long: the residual path starts at unit length.
+            residual.weight.data /= text**0.5
             nn.init.zeros_(residual.bias)
+            residual.requires_grad_(requires_grad=False)
         nn.init.normal_(self.output.weight, std=0.02 / self.config.width**0.5)
         nn.init.zeros_(self.output.bias)
 

@@ -8,7 +8,7 @@ what is known of it, so that the model answers from any subset: a mesh, a single
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import numpy as np
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from uni4d.library.features import AssetFeatures
-from uni4d.retrieval.atms import AtmsConfig, Sequences, Tokens
+from uni4d.retrieval.atms import ATMS, AtmsConfig, Sequences, Tokens
 from uni4d.retrieval.atms_inputs import feature_sequences, picture_tokens
 from uni4d.training.contrastive import contrastive_loss, same
 from uni4d.training.distributed import Ranks, gather
@@ -32,7 +32,7 @@ __all__ = ["AtmsTask", "AtmsTrainConfig", "NamedPictures"]
 
 Array = NDArray[Any]
 
-_LONGEST_TEXT = 24
+_LONGEST_TEXT = 12
 """Word pieces; what follows says little and costs much."""
 
 
@@ -41,15 +41,24 @@ class AtmsTrainConfig:
     """What ``uni4d train atms`` reads from the table ``[atms]`` of its settings file."""
 
     model: AtmsConfig = field(factory=AtmsConfig)
-    loop: LoopConfig = field(factory=LoopConfig)
-    pictures: int = field(default=64, validator=validators.ge(0))
+    loop: LoopConfig = field(
+        factory=lambda: LoopConfig(
+            steps=300, batch=112, learning_rate=2e-3, temperature=0.1, weight_decay=0.5, warmup=20
+        )
+    )
+    pictures: int = field(default=32, validator=validators.ge(0))
     """Named pictures beside the objects of every batch, where there are any."""
-    name_share: float = field(default=0.8, validator=[validators.ge(0.0), validators.le(1.0)])
+    name_share: float = field(default=0.95, validator=[validators.ge(0.0), validators.le(1.0)])
     """How often an object shows its name alone; else name, tags and category together."""
     feature_dropout: float = field(default=0.3, validator=[validators.ge(0.0), validators.lt(1.0)])
     """Share of the numbers of every object token that are set to zero."""
     modality_dropout: float = field(default=0.2, validator=[validators.ge(0.0), validators.lt(0.5)])
     """How often an object is shown without its points, as often without its views, and without its size."""
+    anchor: float = field(default=2.0, validator=validators.ge(0.0))
+    """Weight of Σ (1 − cos(f(text), frozen text vector)): keeps the order of texts that training never
+    shows. Without it recall@10 of unseen objects falls by 0.05 (cross-validated on Sweet Home 3D)."""
+    members: int = field(default=3, validator=[validators.ge(1), validators.le(16)])
+    """Models trained from as many seeds, whose vectors are averaged."""
 
 
 @frozen(eq=False)
@@ -80,22 +89,39 @@ class AtmsTask:
         described = [", ".join(texts).lower() for texts in train.texts]
         self._keys = [*names, *pictures.names]
         self._texts = _TextBank(encoder, [[*names, *pictures.names], [*described, *pictures.names]])
-        self._objects = _with_pictures(feature_sequences(train), picture_tokens(pictures.views[:, None]))
+        self._objects = _with_pictures(
+            feature_sequences(train, config.model.inputs),
+            picture_tokens(_recentred(pictures.views, train.views)[:, None]),
+        )
         self._held_names = [name.lower() for name in validation.names]
         self._held_texts = _TextBank(encoder, [self._held_names])
-        self._held_objects = feature_sequences(validation)
+        self._held_objects = feature_sequences(validation, config.model.inputs)
         self._held_groups = validation.groups
+        names_alone = self._texts.tokens(torch.zeros(self.size).long(), torch.arange(self.size))
+        shown = {**names_alone, **feature_sequences(train, config.model.inputs)}
+        self._means = {name: _mean_token(tokens) for name, tokens in shown.items() if name != "size"}
+
+    def new_model(self) -> ATMS:
+        """A model to start from: it knows the mean token of every modality of this training set."""
+        model = ATMS(self._config.model)
+        for name, mean in self._means.items():
+            cast("Tensor", model.means[name]).data.copy_(mean)
+        return model
 
     def loss(self, model: nn.Module, rows: Array, temperature: Tensor | float, ranks: Ranks) -> Tensor:
-        """The contrastive loss of ``rows`` of the objects and as many drawn pictures as are configured."""
+        """The loss of ``rows`` of the objects and as many drawn pictures as are configured."""
+        model = cast("ATMS", model)
         rows = np.concatenate([rows, self._drawn_pictures(rows, ranks)])
         mine = torch.from_numpy(ranks.share(rows))
         device = next(model.parameters()).device
         whole = (torch.rand(len(mine)) >= self._config.name_share).long()
-        texts = model(_moved(self._texts.tokens(whole, mine), device))
+        sequences = _moved(self._texts.tokens(whole, mine), device)
+        texts = model(sequences)
         objects = model(_moved(self._shown(mine), device))
         positives = same([self._keys[row] for row in ranks.gathered(rows)]).to(device)
-        return contrastive_loss(gather(texts, ranks), gather(objects, ranks), temperature, positives)
+        loss = contrastive_loss(gather(texts, ranks), gather(objects, ranks), temperature, positives)
+        frozen = model.frozen_text(sequences["text"])
+        return loss + self._config.anchor * (1.0 - (texts * frozen).sum(dim=1)).mean()
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Retrieval by name among the validation objects: ``accuracy`` is recall@1."""
@@ -172,6 +198,22 @@ def _with_pictures(objects: Sequences, pictures: Tokens) -> dict[str, Tokens]:
             values[:, :1], mask[:, :1] = pictures.values, pictures.mask
         joined[name] = Tokens(torch.cat([tokens.values, values]), torch.cat([tokens.mask, mask]))
     return joined
+
+
+def _recentred(pictures: Array, views: Array) -> Array:
+    """Image features of pictures ``[N, E]`` moved so that their mean is that of the objects' views: drawings
+    and photographs differ in style, which says nothing about what they show."""
+    if not len(pictures):
+        return pictures
+    moved = np.sqrt(pictures) - np.sqrt(pictures).mean(axis=0) + np.sqrt(views).mean(axis=(0, 1))
+    recentred: Array = np.maximum(moved, 0.0) ** 2
+    return recentred
+
+
+def _mean_token(tokens: Tokens) -> Tensor:
+    """``[D]``"""
+    weights = tokens.mask.to(tokens.values.dtype)[..., None]
+    return (tokens.values * weights).sum(dim=(0, 1)) / weights.sum().clamp(min=1.0)
 
 
 def _some(mask: Tensor) -> Tensor:

@@ -83,6 +83,8 @@ def average_gradients(model: nn.Module, ranks: Ranks) -> None:
 
     gradients = []
     for parameter in model.parameters():
+        if not parameter.requires_grad:
+            continue
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         gradients.append(parameter.grad)

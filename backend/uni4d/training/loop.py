@@ -59,7 +59,7 @@ class LoopConfig:
     temperature: float = field(default=0.07, validator=[validators.ge(0.005), validators.le(1.0)])
     clip_norm: float = field(default=1.0, validator=validators.gt(0.0))
     """Gradients longer than this are shortened to it."""
-    validate_every: int = field(default=100, validator=validators.ge(1))
+    validate_every: int = field(default=50, validator=validators.ge(1))
     save_every: int = field(default=200, validator=validators.ge(1))
     precision: str = field(default="float32", validator=validators.in_(tuple(PRECISIONS)))
     """Of the forward pass; the weights stay float32."""
@@ -134,8 +134,9 @@ def new_state(model: nn.Module, config: LoopConfig) -> TrainState:
             'Set device = "cpu", or train on a machine with an NVIDIA GPU and a CUDA build of PyTorch.',
         )
     model.to(config.device)
-    decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    plain = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decayed = [parameter for parameter in learnt if parameter.ndim >= 2]
+    plain = [parameter for parameter in learnt if parameter.ndim < 2]
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": plain, "weight_decay": 0.0},

@@ -103,7 +103,8 @@ class TrainState:
                 "Free space, or train elsewhere.",
             ) from error
         finally:
-            partial.unlink(missing_ok=True)
+            if partial.exists():
+                partial.unlink()
 
     def load(self, path: Path, about: dict[str, str]) -> None:
         """Go on from a file of :meth:`save`; refused when it belongs to another training (``about``)."""

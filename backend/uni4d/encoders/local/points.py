@@ -35,12 +35,12 @@ _BATCH = 32
 class PointNetworkConfig:
     """Sizes of the network."""
 
-    groups: int = field(default=64, validator=validators.ge(1))
+    groups: int = field(default=32, validator=validators.ge(1))
     """Patches of a cloud."""
-    neighbours: int = field(default=24, validator=validators.ge(1))
+    neighbours: int = field(default=16, validator=validators.ge(1))
     """Points of a patch."""
     width: int = field(default=192, validator=validators.ge(8))
-    layers: int = field(default=4, validator=validators.ge(1))
+    layers: int = field(default=3, validator=validators.ge(1))
     heads: int = field(default=6, validator=validators.ge(1))
     dropout: float = field(default=0.1, validator=[validators.ge(0.0), validators.lt(1.0)])
 

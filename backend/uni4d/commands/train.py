@@ -1,0 +1,163 @@
+"""``uni4d train``: the models of the ``local`` profile, trained from a library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+import tyro
+from attrs import define
+
+from uni4d.commands.common import Command
+from uni4d.config import LibraryConfig
+from uni4d.terminal import stdout
+from uni4d_shared.errors import Uni4DError
+
+if TYPE_CHECKING:
+    from uni4d.training.log import TrainingLog
+
+__all__ = ["TrainAtms", "TrainCommands", "TrainPoints"]
+
+
+@define(kw_only=True)
+class _Training(Command):
+    """Options of every training."""
+
+    out: Path
+    """Folder for weights, log and curves; a training that was stopped goes on from what is there."""
+    recipe: Path | None = None
+    """A TOML file with training settings, e.g. a [loop] table with steps = 800."""
+    seed: int = 0
+
+    def _log(self) -> TrainingLog:
+        from uni4d.training.log import TrainingLog
+
+        return TrainingLog(self.out / "log.jsonl")
+
+    def _finish(self, weights: Path, log: TrainingLog) -> dict[str, Any]:
+        from uni4d.training.log import draw_curves
+
+        rows = log.rows()
+        draw_curves(rows, self.out / "curves.png", weights.stem)
+        return {
+            "weights": str(weights),
+            "log": str(log.path),
+            "curves": str(self.out / "curves.png"),
+            "last": rows[-1] if rows else {},
+        }
+
+    def show(self, result: dict[str, Any]) -> None:
+        for name in ("weights", "log", "curves"):
+            stdout.print(f"{name}: {result[name]}")
+        accuracy = result["last"].get("validation_accuracy")
+        if accuracy is not None:
+            stdout.print(f"validation: recall@1 {accuracy:.3f}")
+
+
+@define(kw_only=True)
+class TrainAtms(_Training):
+    """Train ATMS, the retrieval model, on a built library: uni4d train atms --out runs/atms.
+
+    Learns from the library's train split, chooses the best step on its validation split, never reads its
+    test split. Several processes: torchrun --nproc-per-node 2 -m uni4d.cli train atms --out runs/atms.
+    """
+
+    pictures: Path | None = None
+    """A folder of named icons to learn from too, e.g. the npm package @lobehub/fluent-emoji-3d, unpacked."""
+
+    def run(self) -> dict[str, Any]:
+        from uni4d.encoders.local import EfficientNetLite2, MiniLM
+        from uni4d.library.opened import open_library
+        from uni4d.retrieval.encoder import RetrievalWeights, save_weights
+        from uni4d.training.atms import AtmsTask, AtmsTrainConfig
+        from uni4d.training.atms_training import kernel_map, train_members
+        from uni4d.training.distributed import ranks_of_torchrun
+        from uni4d.training.named_pictures import named_pictures
+        from uni4d.training.recipe import read_recipe
+
+        config = read_recipe(self.recipe, AtmsTrainConfig)
+        features = open_library(self.settings().library).features()
+        encoder = MiniLM()
+        log = self._log()
+        weights = self.out / "atms.safetensors"
+        with ranks_of_torchrun(config.loop.device) as ranks:
+            with self.progress("train") as progress:
+                shown = None
+                if self.pictures is not None:
+                    shown = named_pictures(self.pictures, EfficientNetLite2(), progress)
+                task = AtmsTask(features.split("train"), features.split("validation"), encoder, config, shown)
+
+                def record(member: int, row: dict[str, float]) -> None:
+                    if ranks.first:
+                        log.write({"run": f"member {member}", **row})
+
+                members = train_members(
+                    task, config, self.seed, progress, folder=self.out, record=record, ranks=ranks
+                )
+            if ranks.first:
+                kernel = kernel_map([features.split("train"), features.split("validation")], encoder)
+                about = {"seed": str(self.seed), "objects": str(task.size)}
+                save_weights(RetrievalWeights(tuple(members), kernel), weights, about)
+        return self._finish(weights, log)
+
+
+@define(kw_only=True)
+class TrainPoints(_Training):
+    """Train the small point encoder on built libraries: uni4d train points --out runs/points.
+
+    Learns from the default library's train split and from all of the further libraries; validates on the
+    default library's validation split; never reads its test split.
+    """
+
+    objects: tuple[Path, ...] = ()
+    """Folders of further meshes that were built with: uni4d library build --source folder --path FOLDER"""
+
+    def run(self) -> dict[str, Any]:
+        from uni4d.encoders.local import MiniLM
+        from uni4d.encoders.local.points import save_network
+        from uni4d.training.points import PointTrainConfig
+        from uni4d.training.points_training import joined, point_objects, train_points
+        from uni4d.training.recipe import read_recipe
+
+        config = read_recipe(self.recipe, PointTrainConfig)
+        library = self.settings().library
+        learnt = [point_objects(library, ("train",))]
+        learnt += [point_objects(_folder(library, path), None) for path in self.objects]
+        validation = point_objects(library, ("validation",))
+        if not learnt[0].names or not validation.names:
+            raise Uni4DError(
+                "library-small",
+                "The library has no objects to learn from or to validate with.",
+                "Build a larger one: uni4d library build",
+            )
+        log = self._log()
+        weights = self.out / "points.safetensors"
+        with self.progress("train") as progress:
+            network = train_points(
+                joined(learnt),
+                validation,
+                MiniLM(),
+                config,
+                self.seed,
+                progress,
+                folder=self.out,
+                record=lambda row: log.write({"run": "points", **row}),
+            )
+        count = sum(len(some.names) for some in learnt)
+        save_network(network, weights, {"seed": str(self.seed), "objects": str(count)})
+        return self._finish(weights, log)
+
+
+@define(kw_only=True)
+class TrainCommands:
+    """Train the models that come with the ``local`` profile."""
+
+    command: (
+        Annotated[TrainAtms, tyro.conf.subcommand("atms")]
+        | Annotated[TrainPoints, tyro.conf.subcommand("points")]
+    )
+
+
+def _folder(library: LibraryConfig, path: Path) -> LibraryConfig:
+    return attrs.evolve(library, source="folder", path=path)

@@ -1,0 +1,164 @@
+"""Retrieval's model at work: trained weights beside a text encoder, from values to unit vectors.
+
+    v = [ a ; k ] / √2,    a = mean of the ATMS members' vectors, unit length;  k = the kernel map's vector
+
+so that the cosine of two vectors is the mean of ATMS's cosine and the kernel map's. The weights in
+``atms.safetensors`` beside this module are those of the ``local`` profile; ``atms.md`` says what they were
+made from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cattrs
+import numpy as np
+import torch
+from attrs import frozen
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from uni4d.encoders.protocols import TextEncoder
+from uni4d.library.features import AssetFeatures
+from uni4d.retrieval.atms import ATMS, AtmsConfig, Sequences
+from uni4d.retrieval.atms_inputs import feature_sequences, picture_tokens, text_tokens
+from uni4d.retrieval.kernel_map import KernelMap
+from uni4d_shared.errors import Uni4DError
+
+__all__ = ["WEIGHTS", "AtmsEncoder", "RetrievalWeights", "load_weights", "save_weights"]
+
+Array = NDArray[Any]
+
+WEIGHTS = Path(__file__).with_name("atms.safetensors")
+_FORMAT = "uni4d-atms-1"
+_BATCH = 256
+
+
+@frozen(eq=False)
+class RetrievalWeights:
+    """What training makes."""
+
+    members: tuple[ATMS, ...]
+    """Of one configuration, from different seeds: their mean is worth more than one larger model."""
+    kernel: KernelMap | None
+    """``None``: ATMS alone, for comparisons."""
+
+
+class AtmsEncoder:
+    """Texts, objects and pictures as unit vectors of one space."""
+
+    def __init__(self, weights: RetrievalWeights, texts: TextEncoder) -> None:
+        self._members = [member.eval() for member in weights.members]
+        self._kernel = weights.kernel
+        self._texts = texts
+        width = self._members[0].config.dimensions
+        self.dimensions = width + (texts.dimensions if weights.kernel is not None else 0)
+
+    @classmethod
+    def load(cls, texts: TextEncoder, path: Path = WEIGHTS) -> AtmsEncoder:
+        """The encoder of a weights file."""
+        return cls(load_weights(path), texts)
+
+    def embed_texts(self, texts: Sequence[str]) -> Array:
+        """``[N, D]`` of object texts; case does not matter."""
+        encoded = self._texts.encode([text.lower() for text in texts])
+        learnt = self._embed(text_tokens(encoded))
+        return learnt if self._kernel is None else _beside(learnt, self._kernel.texts(encoded.pooled))
+
+    def embed_features(self, features: AssetFeatures) -> Array:
+        """``[N, D]`` of assets, from shape, look and size."""
+        inputs = self._members[0].config.inputs
+        parts = []
+        for start, stop in _spans(len(features)):
+            some = features.rows(range(start, stop))
+            learnt = self._embed(feature_sequences(some, inputs))
+            kernel = None if self._kernel is None else self._kernel.objects(some.views, some.sizes)
+            parts.append(learnt if kernel is None else _beside(learnt, kernel))
+        return np.concatenate(parts) if parts else np.zeros((0, self.dimensions), np.float32)
+
+    def embed_pictures(self, views: Array) -> Array:
+        """``[N, D]`` of pictures, each on its own, from image features ``[N, E]``."""
+        learnt = self._embed({"views": picture_tokens(views[:, None])})
+        if self._kernel is None:
+            return learnt
+        return _beside(learnt, self._kernel.objects(views[:, None], np.zeros((len(views), 3))))
+
+    @torch.inference_mode()
+    def _embed(self, sequences: Sequences) -> Array:
+        outputs: list[Tensor] = [member(sequences) for member in self._members]
+        vectors: Array = functional.normalize(torch.stack(outputs).mean(dim=0), dim=1).numpy()
+        return vectors
+
+
+def _beside(learnt: Array, kernel: Array) -> Array:
+    joined: Array = np.concatenate([learnt, kernel], axis=1) / np.sqrt(2.0)
+    return joined.astype(np.float32)
+
+
+def _spans(count: int) -> list[tuple[int, int]]:
+    return [(start, min(start + _BATCH, count)) for start in range(0, count, _BATCH)]
+
+
+def save_weights(weights: RetrievalWeights, path: Path, about: Mapping[str, str]) -> None:
+    """Write one file, in half precision, with ``about`` (data, command, seeds)."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        f"{number}.{name}": value.detach().cpu().half().contiguous()
+        for number, member in enumerate(weights.members)
+        for name, value in member.state_dict().items()
+    }
+    if weights.kernel is not None:
+        for name, values in weights.kernel.tensors().items():
+            tensors[f"kernel.{name}"] = torch.from_numpy(values).half().contiguous()
+    header = {**about, "format": _FORMAT, "config": json.dumps(weights.members[0].settings())}
+    save_file(tensors, path, {**header, "members": str(len(weights.members))})
+
+
+def load_weights(path: Path) -> RetrievalWeights:
+    """What :func:`save_weights` wrote; ``Uni4DError("weights-unreadable")`` names the file."""
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load_file
+
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+        if header.get("format") != _FORMAT:
+            raise ValueError("it does not hold weights of ATMS")
+        config = cattrs.structure(json.loads(header["config"]), AtmsConfig)
+        tensors = {name: value.float() for name, value in load_file(path).items()}
+        members = []
+        for number in range(int(header["members"])):
+            member = ATMS(config)
+            member.load_state_dict(_under(f"{number}.", tensors))
+            members.append(member)
+        if not members:
+            raise ValueError("it holds no members")
+        arrays = {name: value.numpy() for name, value in _under("kernel.", tensors).items()}
+        kernel = None
+        if arrays:
+            bandwidth = float(arrays.pop("bandwidth")[0])
+            kernel = KernelMap(**arrays, bandwidth=bandwidth)
+        return RetrievalWeights(tuple(members), kernel)
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        RuntimeError,
+        SafetensorError,
+        cattrs.BaseValidationError,
+    ) as error:
+        raise Uni4DError(
+            "weights-unreadable",
+            f"{path} cannot be used: {error}.",
+            "Install uni4d again, or train the model: uni4d train atms --help",
+        ) from error
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

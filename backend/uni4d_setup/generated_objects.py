@@ -7,7 +7,7 @@ and grows, so a worker is replaced when it fails and after every few objects, an
 The folder is what ``uni4d library build --source folder`` reads: ``CATEGORY/Factory_SEED.glb`` with a
 ``.txt`` of name and tags beside it, ``LICENSE.txt``, and ``manifest.json`` with the factory, seed, faces and
 mean colour of each object, the failures and the versions. A second run makes only what is missing. The same
-factory, seed and versions give the same object.
+factory, seed and versions give the same mesh, with colours that differ by the bake's rounding (1e-4).
 """
 
 from __future__ import annotations

@@ -12,11 +12,13 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from uni4d_infinigen.naming import OBJECTS, SKIPPED
 from uni4d_setup import generated_objects
 from uni4d_setup.errors import SetupError
 from uni4d_setup.generated_objects import Job, Manifest, make_objects, plan
+from uni4d_setup.layout import venv_program
 
 WORKER = """
 import json, os, sys, time
@@ -222,3 +224,47 @@ def test_the_folder_source_reads_name_tags_category_and_licence(tmp_path: Path) 
 def test_wrong_counts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="--seeds"):
         generated_objects.objects(tmp_path, 0, 1)
+
+
+@pytest.fixture
+def infinigen_python() -> Path:
+    python = venv_program(generated_objects.VENV_INFINIGEN, "python")
+    if not python.exists():
+        pytest.skip("no .venv-infinigen: `build.py objects` makes it")
+    return python
+
+
+@pytest.mark.slow
+def test_the_table_knows_every_factory_of_this_version(infinigen_python: Path) -> None:
+    answer = subprocess.run(
+        [infinigen_python, "-m", "uni4d_infinigen.factories"],
+        env={**os.environ, **generated_objects._worker_environment()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(answer.stdout.split()) == OBJECTS.keys() | SKIPPED.keys()
+
+
+@pytest.mark.slow
+def test_a_real_object_is_coloured_and_the_same_each_time(infinigen_python: Path, tmp_path: Path) -> None:
+    from uni4d.library.sources.folder import FolderSource
+
+    wanted = ("tableware.food_box.FoodBoxFactory", "clothes.pants.PantsFactory")
+    jobs = [job for job in plan(2) if job.factory in wanted]
+    command = [infinigen_python, "-m", "uni4d_infinigen.worker"]
+    for folder, order in ((tmp_path / "a", jobs), (tmp_path / "b", jobs[::-1])):
+        folder.mkdir()
+        manifest = Manifest(folder)
+        assert make_objects(order, manifest, command, tmp_path / "log.txt") == 4, manifest.failures
+    source, again = FolderSource(tmp_path / "a"), FolderSource(tmp_path / "b")
+    assert len(source.entries()) == len(again.entries()) == 4
+    for entry, twin in zip(source.entries(), again.entries(), strict=True):
+        mesh, other = source.load(entry), again.load(twin)
+        assert np.array_equal(mesh.vertices, other.vertices)
+        assert np.array_equal(mesh.faces, other.faces)
+        assert 1_000 < len(mesh.faces) < 20_000
+        assert mesh.vertex_colors is not None and other.vertex_colors is not None
+        assert np.abs(mesh.vertex_colors - other.vertex_colors).max() < 2e-3  # the bake's own rounding
+        assert mesh.vertex_colors[:, :3].std(axis=0).max() > 0.01
+        assert entry.name in ("food box", "trousers", "shorts", "underpants")

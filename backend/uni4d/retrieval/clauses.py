@@ -55,8 +55,9 @@ def predicate_start(words: Sequence[Word], bare_verbs: bool) -> int:
             return _after_attributes(words, index)
         if index and (_is_final_gerund(words, index) or _is_gerund_on_its_way(words, index)):
             return _after_attributes(words, index)
-        if word.lower in LINKS:
-            complete = False
+        names_act = word.is_gerund and word.lower not in NOUNS_IN_ING
+        if word.lower in LINKS or (names_act and index and words[index - 1].lower in DETERMINERS):
+            complete = False  # "a blooming rose": the noun is yet to come
         elif word.is_noun or word.part == "PRON" or word.lower in OBJECT_WORDS:
             complete = True
         elif word.part == "VERB" and index and not _modifies_next(words, index):
@@ -170,7 +171,7 @@ def _is_acting_gerund(words: Sequence[Word], index: int) -> bool:
         bare = following is None and _number(words[:index]) == "bare"
         moves = word.moves or (word.verb is not None and word.verb.verb.kinds.startswith("m"))
         led = following is not None and following.lower in (PLACE_WORDS | DETERMINERS) - {"by"}
-        return moves and (word.part == "VERB" or bare or led)
+        return (word.part == "VERB" and following is not None) or (moves and (bare or led))
     if word.moves or following is None or not following.is_noun or following.tag in ("NNS", "NNPS"):
         return True
     return not names_purposes(words[-1].text)

@@ -67,6 +67,7 @@ class Request:
 def request(text: str) -> Request:
     """Take off the request or the question, if there is one and anything is left."""
     text = _SO_THAT.sub(" that ", _LOOK_LIKE.sub(" that", text))
+    text = re.sub(r"(?<=\S)\s+look\s+like$", "", text, flags=re.IGNORECASE)
     question = _QUESTION.match(text)
     if question and question.end() < len(text):
         auxiliary = (question["wh"] or question["yes_no"]).lower()

@@ -29,6 +29,7 @@ from uni4d.retrieval.phrases import (
     is_compound,
 )
 from uni4d.retrieval.tagging import Word, join, lowered, spaced, tag
+from uni4d.retrieval.wordnet import wordnet
 from uni4d.video.lexicon import find_modifiers
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.types import Query
@@ -222,12 +223,15 @@ def _is_acting_attribute(described: Sequence[Word], index: int) -> bool:
         return True
     verb = word.verb.verb if word.verb else None
     head = next((noun for place, noun in enumerate(nouns) if not _is_noun_at(nouns, place + 1)), nouns[-1])
-    return (
-        verb is not None
-        and (verb.by_things or verb.by_persons)
-        and bool(set("mbcws") & set(verb.kinds[:2]))
-        and not names_purposes(head.text)
-    )
+    if verb is None or not (verb.by_things or verb.by_persons) or names_purposes(head.text):
+        return False
+    return bool(set("mbcws") & set(verb.kinds[:2])) or ("l" in verb.kinds and _has_a_voice(head.lower))
+
+
+def _has_a_voice(noun: str) -> bool:
+    """Whether it is somebody or an animal: "a barking dog" barks, "a warning sign" is for warning."""
+    senses = [sense for name in wordnet().singulars(noun) for sense in wordnet().senses(name)[:1]]
+    return any(sense.kind in ("animal", "person") for sense in senses)
 
 
 def _is_noun_at(words: Sequence[Word], index: int) -> bool:

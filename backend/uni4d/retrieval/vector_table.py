@@ -306,8 +306,8 @@ class VectorTable:
 
 
 def _connect(folder: Path) -> Any:
-    # Lance's log warns on stderr about every table that is made for the first time.
-    os.environ.setdefault("LANCE_LOG", "error")
+    # Its log warns on stderr about every table that is made for the first time; read at import.
+    os.environ.setdefault("LANCEDB_LOG", "error")
     import lancedb
 
     return lancedb.connect(str(folder))

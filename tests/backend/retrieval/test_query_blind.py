@@ -51,6 +51,11 @@ def test_prompts_that_it_was_never_improved_on_stay_right() -> None:
         ("wind chimes tinkling", "wind chimes", "tinkling"),
         ("a cat sleeping on a mat purrs", "a cat sleeping on a mat", "purrs"),
         ("a clown juggles", "a clown", "juggles"),
+        ("a pair of scissors cutting paper", "a pair of scissors", "cutting paper"),
+        ("a blooming rose", "a rose", "blooming"),
+        ("a barking dog", "a dog", "barking"),
+        ("a warning sign", "a warning sign", ""),
+        ("what does a walking robot look like?", "a robot", "walking"),
         ("a bunch of garden tools", "a bunch of garden tools", ""),
     ],
 )

@@ -13,6 +13,7 @@ from rich.table import Table
 from uni4d.commands.common import Command
 from uni4d.terminal import stdout
 from uni4d_shared.errors import Uni4DError
+from uni4d_shared.progress import section
 
 __all__ = ["EvaluateCommands", "EvaluateRetrieval", "EvaluateSearch"]
 
@@ -57,6 +58,10 @@ class EvaluateRetrieval(Command):
         settings, recipe = self._asked(), read_recipe(self.recipe, AtmsTrainConfig)
         library = open_library(self.settings().library)
         features = library.features()
+        pictures = {
+            asset.uid: Picture(asset.name, f"{asset.author}, {asset.licence}", library.thumbnail(asset.uid))
+            for asset in library.assets()
+        }
         with self.progress("evaluate") as progress:
             icons = None
             if self.pictures is not None:
@@ -66,15 +71,12 @@ class EvaluateRetrieval(Command):
                 MiniLM(),
                 settings,
                 self.out / "runs",
-                progress,
+                section(progress, 0.0, 0.97),
                 atms=recipe,
                 pictures=icons,
             )
-        pictures = {
-            asset.uid: Picture(asset.name, f"{asset.author}, {asset.licence}", library.thumbnail(asset.uid))
-            for asset in library.assets()
-        }
-        told = write_report(self.out, evaluation, features.split("test").uids, pictures)
+            uids, writing = features.split("test").uids, section(progress, 0.97, 1.0)
+            told = write_report(self.out, evaluation, uids, pictures, writing)
         if evaluation.failed:
             first = evaluation.failed[0]
             raise Uni4DError(
@@ -106,7 +108,7 @@ class EvaluateRetrieval(Command):
                 table.add_column(metric, justify="right")
             table.add_row("chance", *(f"{value:.3f}" for value in task["chance"].values()))
             for arm, figures in task["arms"].items():
-                table.add_row(arm, *(_figure(figure) for figure in figures.values()))
+                table.add_row(arm, *(f"{figure['mean']:.3f}" for figure in figures.values()))
             stdout.print(table)
         stdout.print(f"{len(result['checks'])} sanity checks passed\n{result['report']}")
 

@@ -59,18 +59,20 @@ class LinearAdapter:
         texts = self.sentences(train.names)
         self._text_mean = texts.mean(axis=0)
         target, asked = unit(texts - self._text_mean), self.embed_texts(validation.names)
-        best: tuple[float, float, tuple[float, ...], Array] | None = None
+        known = [centred(train) for centred in self._centred]
+        held = [centred(validation) for centred in self._centred]
+        among = [(block @ block.T).astype(np.float64) for block in known]
+        across = [other @ block.T for other, block in zip(held, known, strict=True)]
+        best: tuple[float, float, Array] = (-1.0, 0.0, np.zeros((0, 0)))
         for weights in product(*(self.weights[block] for block in BLOCKS)):
-            self._weights = weights
-            inputs, held = self._inputs(train), self._inputs(validation)
-            for ridge in self.ridges:
-                solution = _solve(inputs, target, ridge)
-                quality = name_mrr(asked, unit(held @ solution), validation)
-                if best is None or quality > best[0]:
-                    best = (quality, ridge, weights, solution)
+            duals = _duals(_weighted(among, weights), target, self.ridges)
+            for ridge, dual in zip(self.ridges, duals, strict=True):
+                quality = name_mrr(asked, unit(_weighted(across, weights) @ dual), validation)
+                if quality > best[0]:
+                    best, self._weights = (quality, ridge, dual), weights
             progress(0.0, f"ridge, weights {weights}")
-        assert best is not None  # noqa: S101 - there is at least one candidate
-        quality, ridge, self._weights, self._map = best
+        quality, ridge, dual = best
+        self._map = self._inputs(train).T @ dual.astype(np.float32)
         return {
             "ridge": ridge,
             **{f"weight of {block}": weight for block, weight in zip(BLOCKS, self._weights, strict=True)},
@@ -93,11 +95,16 @@ class LinearAdapter:
         )
 
 
-def _solve(inputs: Array, target: Array, ridge: float) -> Array:
-    """W ``[E, D]`` of the formula above."""
-    gram = (inputs @ inputs.T).astype(np.float64)
-    gram[np.diag_indices_from(gram)] += ridge * len(inputs)
-    return inputs.T @ np.linalg.solve(gram, target).astype(np.float32)
+def _weighted(products: Sequence[Array], weights: Sequence[float]) -> Array:
+    """The inner products of blocks end to end, each times its weight, from those of the blocks."""
+    return np.asarray(sum(weight**2 * each for weight, each in zip(weights, products, strict=True)))
+
+
+def _duals(gram: Array, target: Array, ridges: Sequence[float]) -> list[Array]:
+    """(XXᵀ + λ n I)⁻¹ Y ``[n, D]`` for every λ, from one decomposition of the Gram matrix XXᵀ."""
+    values, vectors = np.linalg.eigh(gram)
+    turned = vectors.T @ target
+    return [vectors @ (turned / (values + ridge * len(gram))[:, None]) for ridge in ridges]
 
 
 @define(eq=False)

@@ -39,9 +39,9 @@ def point(x: float, ranks: Array) -> CurvePoint:
 
 
 def gallery_sizes(test: int) -> list[int]:
-    """100, 200, 500, 1000, … below the number of test objects."""
-    steps = (factor * 10**power for power in range(2, 8) for factor in (1, 2, 5))
-    return [size for size in steps if size < test]
+    """100, 150, 200, 300, 500, 700, 1000, … well below the number of test objects."""
+    steps = (factor * 10**power for power in range(1, 7) for factor in (10, 15, 20, 30, 50, 70))
+    return [size for size in steps if size <= 0.9 * test]
 
 
 def smaller_galleries(

@@ -39,7 +39,8 @@ def plot_curves(
 ) -> None:
     """Two metrics (columns) of every task (rows) over what ``axis`` says, a line per arm.
 
-    ``titles`` and ``tasks`` give the names of arms and tasks.
+    ``titles`` and ``tasks`` give the names of arms and tasks; a logarithmic axis is marked where there are
+    points.
     """
     figure = _figure(11.0, 3.6 * len(curves) + 0.9)
     panels = figure.subplots(len(curves), len(_SHOWN), squeeze=False)
@@ -59,6 +60,9 @@ def plot_curves(
                 )
             if logarithmic:
                 panel.set_xscale("log")
+                places = sorted({point.x for points in arms.values() for point in points})
+                panel.set_xticks(places, [f"{place:,.0f}" for place in places])
+                panel.minorticks_off()
             _finish(panel, f"{tasks[task]}: {metric}")
             panel.set_xlabel(axis)
     handles, labels = panels[0][0].get_legend_handles_labels()

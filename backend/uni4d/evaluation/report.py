@@ -15,6 +15,7 @@ from uni4d.evaluation.pictures import Picture, answers, write_page, write_sheet
 from uni4d.evaluation.plots import plot_bars, plot_curves
 from uni4d.evaluation.retrieval import Evaluation
 from uni4d.evaluation.roster import READS_TEXTS
+from uni4d_shared.progress import Progress
 
 __all__ = ["as_json", "write_report"]
 
@@ -33,14 +34,20 @@ _CHECKS = {
 
 
 def write_report(
-    folder: Path, evaluation: Evaluation, uids: tuple[str, ...], pictures: Mapping[str, Picture]
+    folder: Path,
+    evaluation: Evaluation,
+    uids: tuple[str, ...],
+    pictures: Mapping[str, Picture],
+    progress: Progress,
 ) -> dict[str, Any]:
     """Write everything into ``folder``; returns what ``report.json`` holds.
 
     ``uids`` are those of the test objects in the order of the tasks, ``pictures`` theirs by uid.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    progress(0.0, "drawing plots")
     _write_plots(folder, evaluation)
+    progress(0.5, "laying out pictures")
     _write_pictures(folder, evaluation, uids, pictures)
     told = as_json(evaluation)
     (folder / "report.json").write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -85,7 +92,7 @@ def _write_plots(folder: Path, evaluation: Evaluation) -> None:
     compared = [task for task in _tables(evaluation) if task.key in _COMPARED]
     plot_bars(folder / "arms.png", compared, titles)
     sizes = "objects in the gallery"
-    plot_curves(folder / "gallery.png", evaluation.galleries, titles, named, sizes, logarithmic=False)
+    plot_curves(folder / "gallery.png", evaluation.galleries, titles, named, sizes, logarithmic=True)
     lengths = "length of the noise on the gallery's unit vectors"
     plot_curves(folder / "noise.png", evaluation.noise, titles, named, lengths, logarithmic=False)
     if evaluation.scaled:
@@ -197,8 +204,9 @@ def _galleries(evaluation: Evaluation) -> Iterable[str]:
     yield from (
         "## Size of the gallery",
         "",
-        "Real objects only: random parts of the test objects, all of them, and all of them among the rest of "
-        "the library, whose objects can only be wrong answers.",
+        "Real objects only: random parts of the test objects, all of them, and (the last place) all of them "
+        "among the rest of the library, whose objects can only be wrong answers. Arms learnt from most of "
+        "these, which draws queries to them.",
         "",
         "![recall over gallery size](gallery.png)",
         "",

@@ -40,7 +40,8 @@ def vectors() -> tuple[Array, Array]:
 
 
 def test_sizes_go_up_to_what_there_is() -> None:
-    assert gallery_sizes(206) == [100, 200]
+    assert gallery_sizes(206) == [100, 150]
+    assert gallery_sizes(1100) == [100, 150, 200, 300, 500, 700]
     assert gallery_sizes(90) == []
 
 

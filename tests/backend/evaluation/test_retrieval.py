@@ -178,7 +178,7 @@ def report(evaluation: Evaluation, world: AssetFeatures, tmp_path_factory: pytes
         uid: Picture(name, "A. <Maker>, CC0", thumbnail)
         for uid, name in zip(test.uids, test.names, strict=True)
     }
-    write_report(folder, evaluation, test.uids, pictures)
+    write_report(folder, evaluation, test.uids, pictures, silent)
     return folder
 
 
@@ -203,7 +203,7 @@ def test_the_page_frames_what_is_right_and_needs_no_other_file(report: Path, eva
     page = (report / "hits.html").read_text(encoding="utf-8")
     assert page.count("<section>") == 40
     assert 'class="right"' in page and 'class="wrong"' in page
-    assert 'src="data:image/png;base64,' in page and 'src="/' not in page
+    assert 'src="data:image/webp;base64,' in page and 'src="/' not in page
     assert "A. &lt;Maker&gt;, CC0" in page
     drawn = answers(*evaluation.answered("linear", "r-name"), 40, 8)
     assert page.count("right one first") == sum(answer.rank == 0 for answer in drawn)

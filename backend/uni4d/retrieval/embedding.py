@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -75,12 +76,23 @@ class TextShapeSpace:
 
     def embed_sentence(self, text: str) -> Array:
         """``[384]`` unit vector of any text by the text encoder itself, outside the joint space."""
-        if text not in self._sentences:
-            self._sentences[text] = self._texts.encode([text]).pooled[0]
-            while len(self._sentences) > _SENTENCES_KEPT:
-                self._sentences.popitem(last=False)
-        self._sentences.move_to_end(text)
-        return self._sentences[text]
+        return self.embed_sentences([text])[0]
+
+    def embed_sentences(self, texts: Sequence[str]) -> Array:
+        """``[N, 384]``: the same for several texts; one batch is cheaper than one after the other."""
+        missing = [text for text in dict.fromkeys(texts) if text not in self._sentences]
+        if missing:
+            self._sentences.update(zip(missing, self._texts.encode(missing).pooled, strict=True))
+        vectors = np.stack([self._sentences[text] for text in texts])
+        for text in texts:
+            self._sentences.move_to_end(text)
+        while len(self._sentences) > _SENTENCES_KEPT:
+            self._sentences.popitem(last=False)
+        return vectors
+
+    def embed_objects(self, texts: Sequence[str]) -> Array:
+        """``[N, 384]``: :meth:`embed_object` of several texts."""
+        return self.embed_sentences([_bare(text) for text in texts])
 
     @cached_property
     def _atms(self) -> AtmsEncoder:

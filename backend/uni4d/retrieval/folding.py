@@ -48,9 +48,10 @@ def fold(
     by_group: dict[str, list[Folded]] = {}
     by_name: dict[str, list[Folded]] = {}
     for row in order:
-        same = _near(row, by_group.get(groups[row], ()), texts, SAYING_THE_SAME) or _near(
-            row, by_name.get(names[row], ()), shapes, ALIKE
-        )
+        copies, namesakes = by_group.get(groups[row]), by_name.get(names[row])
+        same = _near(row, copies, texts, SAYING_THE_SAME) if copies else None
+        if same is None and namesakes:
+            same = _near(row, namesakes, shapes, ALIKE)
         if same is not None:
             same.variants.append(row)
         elif len(results) < top:

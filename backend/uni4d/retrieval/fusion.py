@@ -91,7 +91,9 @@ def learn(
     from scipy.optimize import minimize
 
     stacked = np.stack([[prompt.scores[name] for name in modalities] for prompt in prompts])  # [P, M, N]
-    spread = np.maximum(stacked.std(axis=2).mean(axis=0), 1e-6)
+    spread = stacked.std(axis=2).mean(axis=0)
+    telling = spread > 1e-6  # a modality that is equal for all assets gets no weight
+    spread = np.where(telling, spread, np.inf)
     inputs = stacked / spread[None, :, None]
     accepted = np.stack([prompt.accepted for prompt in prompts])
     prior = np.full(len(modalities), 1.0 / len(modalities))

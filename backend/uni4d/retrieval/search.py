@@ -6,7 +6,8 @@ Words are compared with an asset's name and texts, with what is known about the 
 (:mod:`uni4d.retrieval.text_index`), with its shape and look in the joint space, and letter by letter with its
 names in all languages; the weights w are learnt (:mod:`uni4d.retrieval.fusion`). Pictures and meshes are
 compared in the joint space. Results are filtered, and copies folded into one hit. All of it is exact: matrix
-products in memory.
+products in memory. The learnt weight of the look is 0 where words are known, so it decides only among assets
+that have none.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ _SPELLED_FROM = 0.55
 """Likeness of letters up to which it is chance."""
 _FOREIGN_WEIGHT = 2.0
 """Weight of the letters in a prompt that is not English; then the vectors know little."""
+_NAMELESS_WEIGHT = 0.5
+"""Weight of the look of an asset whose name and tags name no known thing."""
+_NAMELESS_SHARE = 0.01
+"""Share of such assets from which the look is compared at all, when its learnt weight is 0."""
 _FOLDED_FROM = 2_000
 """Best assets among which copies are looked for."""
 _ENGLISH_SHARE = 0.6
@@ -105,24 +110,25 @@ class Searcher:
         """The score ``[N]`` of every asset by modality, in the order of the library's table."""
         table, space = self.library.table, self.space
         wanted = Wanted(query, SearchFilters())
-        sentence = space.embed_object(wanted.whole)
-        if wanted.object_only:
-            sentence = _unit(sentence + space.embed_object(query.object_text))
+        said = [wanted.whole, query.object_text] if wanted.object_only else [wanted.whole]
+        sentence = _unit(space.embed_objects(said).sum(axis=0))
         words = content_words(wanted.whole)
         own = set(content_words(query.object_text)) if wanted.object_only else set(words)
         shares = np.array([1.0 if word in own else _MOTION_SHARE for word in words])
         texts = table.text_vector @ sentence
         known = self.index.scores(sentence, self._word_vectors(words), shares, texts)
-        seen = space.embed_text(query.object_text if wanted.object_only else wanted.whole)
-        return {
+        scores = {
             "name": table.name_vector @ sentence,
             "text": texts,
             "description": known.description,
             "concept": known.concept,
             "words": known.words,
-            "appearance": table.shape_vector @ seen,
             "spelling": self._spelling(query),
         }
+        if self._looks:
+            seen = space.embed_text(query.object_text if wanted.object_only else wanted.whole)
+            scores["appearance"] = table.shape_vector @ seen
+        return scores
 
     @cached_property
     def index(self) -> TextIndex:
@@ -139,6 +145,19 @@ class Searcher:
     @cached_property
     def space(self) -> TextShapeSpace:
         return self._given_space or TextShapeSpace(self.library)
+
+    @cached_property
+    def _nameless(self) -> Array:
+        """Assets of which the words tell nothing, ``[N]`` bool: only their look is left."""
+        nameless = np.ones(len(self.library), dtype=bool)
+        nameless[self.index.link_asset] = False
+        return nameless
+
+    @cached_property
+    def _looks(self) -> bool:
+        """Whether the look can change a ranking; comparing it takes a third of a query's time."""
+        weight = self.fusion.weights.get("appearance", 1.0)
+        return weight > 0.0 or float(self._nameless.mean()) >= _NAMELESS_SHARE
 
     @cached_property
     def _names(self) -> list[str]:
@@ -161,6 +180,8 @@ class Searcher:
         if not scores:
             return np.zeros(len(self.library))
         fused = self.fusion.fuse(scores)
+        if "appearance" in scores:
+            fused = fused + _NAMELESS_WEIGHT * self._nameless * scores["appearance"]
         return fused + _FOREIGN_WEIGHT * scores["spelling"] if self._is_foreign(query.prompt) else fused
 
     def _spelling(self, query: Query) -> Array:
@@ -179,12 +200,14 @@ class Searcher:
         return sum(word in self._english for word in words) < _ENGLISH_SHARE * len(words)
 
     def _word_vectors(self, words: list[str]) -> Array:
-        known = [self.index.word_vector(word) for word in words]
-        vectors = [
-            self.space.embed_sentence(word) if vector is None else vector
-            for word, vector in zip(words, known, strict=True)
-        ]
-        return np.stack(vectors) if vectors else np.zeros((0, self.library.table.name_vector.shape[1]))
+        known = {word: self.index.word_vector(word) for word in words}
+        vectors = {word: vector for word, vector in known.items() if vector is not None}
+        strange = [word for word in known if word not in vectors]
+        if strange:
+            vectors.update(zip(strange, self.space.embed_sentences(strange), strict=True))
+        if not vectors:
+            return np.zeros((0, self.library.table.name_vector.shape[1]), np.float32)
+        return np.stack([vectors[word] for word in words])
 
     def _unwanted(self, terms: tuple[str, ...], best: int) -> Array:
         """How much each asset is or has one of some things, ``[N]`` in [0, 1]: the worst of them.

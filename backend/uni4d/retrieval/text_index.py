@@ -29,12 +29,12 @@ from uni4d_shared.progress import Progress, section, silent
 if TYPE_CHECKING:
     from uni4d.encoders.protocols import TextEncoder
 
-__all__ = ["FILE", "TextIndex", "TextScores", "build_text_index", "fingerprint"]
+__all__ = ["FILE", "TextIndex", "TextScores", "build_text_index", "fingerprint", "knowledge_fingerprint"]
 
 Array = NDArray[Any]
 
 FILE = "text.npz"
-_FORMAT = 1
+_FORMAT = 2
 _BATCH = 256
 _WORD_DISTANCE = 3.0
 """How much of a word's worth a link's distance costs."""
@@ -47,7 +47,7 @@ class TextScores:
     description: Array
     """Cosine with the best description of what the asset is."""
     concept: Array
-    """Cosine with everything that is known about what the asset is, as one text."""
+    """Cosine with everything that is known about what the asset is."""
     words: Array
     """How well the asset's words meet the text's, in [0, 1]."""
 
@@ -221,11 +221,15 @@ def build_text_index(
     return index
 
 
+def knowledge_fingerprint() -> str:
+    """A hash over what the package knows about words: another one makes another index."""
+    contents = (file.read_bytes() for file in (LEXICON, DATA))
+    return hashlib.sha256(str(_FORMAT).encode() + b"".join(contents)).hexdigest()
+
+
 def fingerprint(entries: Sequence[Entry]) -> str:
     """A hash over everything that an index is computed from, but for the translations."""
-    digest = hashlib.sha256(f"{_FORMAT}".encode())
-    for file in (LEXICON, DATA):
-        digest.update(file.read_bytes())
+    digest = hashlib.sha256(knowledge_fingerprint().encode())
     for entry in entries:
         digest.update(repr((entry.uid, entry.texts)).encode())
     return digest.hexdigest()
@@ -248,6 +252,12 @@ class _Cached:
         return np.stack([self._known[text] for text in texts])
 
 
+def _whole(chapters: Sequence[Array], width: int) -> Array:
+    """One unit vector ``[C, D]`` for each concept: the mean of its chapters'."""
+    means = np.array([vectors.mean(axis=0) for vectors in chapters], np.float32).reshape(-1, width)
+    return np.asarray(means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12))
+
+
 def _compute(
     entries: Sequence[Entry], vocabulary: Vocabulary, embed: _Cached, progress: Progress
 ) -> TextIndex:
@@ -257,8 +267,9 @@ def _compute(
     concept_words = Documents.of([content_words(thing.document) for thing in concepts], place)
     asset_words = Documents.of([content_words(" ".join(entry.texts)) for entry in entries], place)
     progress(0.0, "embedding what is known about them")
+    embed([chapter for thing in concepts for chapter in thing.chapters])
     description_vectors = embed([text for _, text in pairs])
-    concept_vectors = embed([thing.document for thing in concepts])
+    concept_vectors = _whole([embed(thing.chapters) for thing in concepts], description_vectors.shape[1])
     progress(0.5, "embedding their words")
     word_vectors = embed(list(place))
     progress(0.95, "spelling their names")

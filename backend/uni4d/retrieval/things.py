@@ -17,6 +17,9 @@ __all__ = ["LEXICON", "Thing", "everyday_things", "read_things"]
 
 LEXICON = Path(__file__).parent / "data" / "things.txt"
 
+_CHAPTER_WORDS = 70
+"""Words of a chapter beside the names: about 110 word pieces, of which the encoder reads 128."""
+
 
 @frozen
 class Thing:
@@ -33,6 +36,21 @@ class Thing:
     def document(self) -> str:
         """Everything that is known about it, as one text."""
         return f"{', '.join(self.names)}. {'. '.join(self.descriptions)}. {', '.join(self.keywords)}"
+
+    @property
+    def chapters(self) -> tuple[str, ...]:
+        """The same in texts short enough for the text encoder, each with the names."""
+        title = ", ".join(self.names)
+        chapters: list[str] = []
+        words = 0
+        for phrase in (*self.descriptions, ", ".join(self.keywords)):
+            count = len(phrase.split())
+            if not chapters or words + count > _CHAPTER_WORDS:
+                chapters.append(title)
+                words = 0
+            chapters[-1] += f". {phrase}"
+            words += count
+        return tuple(chapters)
 
 
 def read_things(path: Path) -> tuple[Thing, ...]:

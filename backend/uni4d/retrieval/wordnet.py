@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from functools import cache, cached_property
 from pathlib import Path
@@ -75,7 +76,9 @@ class WordNet:
             raise Uni4DError(
                 "wordnet-missing", f"{path} cannot be read: {error}.", "Install the uni4d package again."
             ) from error
-        exceptions, _, rows = text.partition("\n\n")
+        exceptions, _, rest = text.partition("\n\n")
+        names, _, rows = rest.partition("\n\n")
+        self._names = names.split("\n")  # sorted: looked up by bisection, which needs no dictionary at start
         self._rows = rows.splitlines()
         self._singular: dict[str, str] = dict(
             pair.split("\t")
@@ -104,7 +107,7 @@ class WordNet:
 
     def senses(self, lemma: str) -> list[Sense]:
         """The senses of a name in the singular, the commonest first; none for an unknown one."""
-        return [self.sense(number) for number in self._by_lemma.get(lemma.lower(), ())]
+        return [self.sense(number) for number in self._numbers(lemma.lower())]
 
     def singulars(self, word: str) -> list[str]:
         """Known names of which ``word`` (one or several words) is a form: itself, or its singular."""
@@ -113,7 +116,7 @@ class WordNet:
         if word in self._singular:
             candidates.append(self._singular[word])
         candidates += [word[: -len(end)] + new for end, new in _ENDINGS if word.endswith(end)]
-        return [name for name in dict.fromkeys(candidates) if name in self._by_lemma]
+        return [name for name in dict.fromkeys(candidates) if self._numbers(name)]
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -145,14 +148,13 @@ class WordNet:
             front = list(dict.fromkeys(below))
         return list(seen)
 
-    @cached_property
-    def _by_lemma(self) -> dict[str, list[int]]:
-        found: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for number, row in enumerate(self._rows):
-            for lemma in row.split("\t", 2)[1].split("|"):
-                name, rank, _ = lemma.split(":")
-                found[name.lower()].append((int(rank), number))
-        return {name: [number for _, number in sorted(ranked)] for name, ranked in found.items()}
+    def _numbers(self, name: str) -> tuple[int, ...]:
+        """The senses of a name in lower case."""
+        line = f"{name}\t"
+        place = bisect_left(self._names, line)
+        if place < len(self._names) and self._names[place].startswith(line):
+            return _numbers(self._names[place][len(line) :])
+        return ()
 
     @cached_property
     def _below(self) -> dict[int, list[int]]:

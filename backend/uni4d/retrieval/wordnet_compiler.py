@@ -5,9 +5,10 @@
 FOLDER holds WordNet's ``data.noun``, ``index.sense`` and ``noun.exc``; without it the Debian packages
 ``wordnet-base`` and ``wordnet-sense-index`` are downloaded to the cache. The result depends on nothing else.
 
-The file: irregular plurals (``plural TAB singular`` a line), an empty line, then one line a sense,
-``kind TAB name:rank:count|… TAB hypernyms TAB parts TAB gloss``, where hypernyms and parts are line numbers
-after the empty line, from 0. The format of the database is described in wndb(5WN) and senseidx(5WN).
+The file has three parts with empty lines between them: irregular plurals (``plural TAB singular`` a line);
+all names in the order of their letters (``name TAB senses``, the commonest first); and one line a sense,
+``kind TAB name:rank:count|… TAB hypernyms TAB parts TAB gloss``. Senses are line numbers of the third part,
+from 0. The format of the database is described in wndb(5WN) and senseidx(5WN).
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ _KINDS = {
     "27": "substance",
 }
 """Lexicographer files with things that a mesh can show, by number (lexnames(5WN))."""
+_UNRANKED = (99, 0)
+"""Rank and count of a name that the sense index lacks."""
 _HYPERNYM, _INSTANCE = "@", "@i"
 _PARTS = ("%p", "%s")
 
@@ -78,11 +81,21 @@ def compile_nouns(folder: Path) -> str:
     plurals = [line.replace("_", " ").split(" ")[:2] for line in irregular if line.count(" ") == 1]
     lines = [f"{plural}\t{single}" for plural, single in plurals if single in known]
     lines.append("")
+    ranked: dict[str, list[tuple[int, int]]] = {}
+    for offset in kept:
+        for word in synsets[offset].words:
+            rank, _ = usage.get((word.lower(), offset), _UNRANKED)
+            ranked.setdefault(word.replace("_", " ").lower(), []).append((rank, number[offset]))
+    lines += [
+        f"{name}\t{','.join(str(sense) for _, sense in sorted(found))}"
+        for name, found in sorted(ranked.items())
+    ]
+    lines.append("")
     for offset in kept:
         synset = synsets[offset]
         names = "|".join(
             "{}:{}:{}".format(
-                word.replace("_", " ").replace(":", ""), *usage.get((word.lower(), offset), (99, 0))
+                word.replace("_", " ").replace(":", ""), *usage.get((word.lower(), offset), _UNRANKED)
             )
             for word in synset.words
         )

@@ -92,6 +92,12 @@ def test_compiling_keeps_things_and_what_is_above_them(tmp_path: Path) -> None:
     assert compile_nouns(tmp_path).splitlines() == [
         "mice\tmouse",
         "",
+        "button\t3",
+        "computer mouse\t2",
+        "entity\t0",
+        "event\t1",
+        "mouse\t2",
+        "",
         "top\tentity:99:0\t\t\tthat which is",
         "other\tevent:99:0\t0\t\tsomething that happens",
         "artifact\tmouse:4:7|computer mouse:1:2\t1\t3\ta pointer",

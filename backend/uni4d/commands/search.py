@@ -51,10 +51,11 @@ class Search(Command):
     A minus or "without" keeps things out; filters are written into the prompt, or given as options:
 
         uni4d search "a chair -wheels without armrests"
+        uni4d search -- "-leather sofa"
         uni4d search "lamp licence:cc0 faces:<5000 category:lights source:scopia"
         uni4d search "a wooden chair" --licence commercial --max-faces 5000
 
-    Examples instead of words, or beside them (a minus first needs "--" before it):
+    Examples instead of words, or beside them:
 
         uni4d search --image photo.jpg
         uni4d search "but red" --like UID
@@ -128,19 +129,21 @@ class Search(Command):
         if not result:
             stdout.print("nothing fits")
             return
+        hits, scores = Table(box=None), Table(box=None)
+        for column in ("", "name", "score", "licence", "author", "uid"):
+            right = column in ("", "score")
+            hits.add_column(column, justify="right" if right else "left", no_wrap=column == "uid")
         modalities = list(result[0]["scores"])
-        table = Table(box=None)
-        numbers = ("", "score", *modalities)
-        for column in ("", "name", "score", *modalities, "licence", "author", "uid"):
-            table.add_column(column, justify="right" if column in numbers else "left")
+        for column in ("", *modalities):
+            scores.add_column(column, justify="right")
         for rank, hit in enumerate(result, 1):
             copies = f" ×{1 + len(hit['variants'])}" if hit["variants"] else ""
-            values = (f"{hit['scores'][name]:.2f}" for name in modalities)
-            table.add_row(
-                *(str(rank), hit["name"] + copies, f"{hit['score']:.3f}", *values),
-                *(hit["licence"], hit["author"], hit["uid"]),
-            )
-        stdout.print(table)
+            credit = (hit["licence"], hit["author"], hit["uid"])
+            hits.add_row(str(rank), hit["name"] + copies, f"{hit['score']:.3f}", *credit)
+            scores.add_row(str(rank), *(f"{hit['scores'][name]:.2f}" for name in modalities))
+        stdout.print(hits)
+        stdout.print("\nscores by modality:")
+        stdout.print(scores)
 
 
 def _contents(path: Path) -> bytes:

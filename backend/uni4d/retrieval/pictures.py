@@ -20,7 +20,7 @@ MAX_PIXELS = 64_000_000
 _SIDE = 512
 """Pixels of the longer side that are kept; the image encoder sees fewer."""
 _PLAIN = 12
-"""How much the border of a picture may vary, of 255, to be a plain background."""
+"""How much nearly all of a picture's border may vary, of 255, to be a plain background."""
 
 
 def read_picture(data: bytes) -> Array:
@@ -52,7 +52,7 @@ def _background(pixels: Array) -> Array:
     """Where the picture has the colour of its border, if that is of one colour: ``[H, W]`` bool."""
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).astype(np.int16)
     colour = np.median(border, axis=0)
-    if np.abs(border - colour).max() > _PLAIN:
+    if np.percentile(np.abs(border - colour).max(axis=1), 95) > _PLAIN:
         return np.zeros(pixels.shape[:2], dtype=bool)
     plain = np.abs(pixels.astype(np.int16) - colour).max(axis=2) <= _PLAIN
     return plain if not plain.all() else np.zeros_like(plain)

@@ -32,8 +32,8 @@ class EvaluateRetrieval(Command):
     seeds: int = 3
     """Trainings of every arm."""
     arms: tuple[str, ...] = ()
-    """Some of: knn-points knn-views knn-sum captions linear mlp atms-mean atms (all of these by default),
-    atms-shipped (the weights that ship, not trained anew)."""
+    """Some of: knn-points knn-views knn-sum captions linear mlp atms-mean kernel atms atms-kernel (all of
+    these by default), atms-shipped (the weights that ship, not trained anew)."""
     train_share: float = 0.9
     """Share of the training objects that each seed learns from."""
     scale: bool = False

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import NDArray
 
-from uni4d.evaluation.arms import BLOCKS, Block, Centred, Sentences, name_mrr, unit
+from uni4d.evaluation.arms import BLOCKS, Block, Centred, Sentences, name_mrr, together, unit
 from uni4d.evaluation.tasks import described, name_key
 from uni4d.library.features import AssetFeatures
 from uni4d_shared.progress import Progress, section
@@ -63,21 +63,30 @@ class LinearAdapter:
         held = [centred(validation) for centred in self._centred]
         among = [(block @ block.T).astype(np.float64) for block in known]
         across = [other @ block.T for other, block in zip(held, known, strict=True)]
-        best: tuple[float, float, Array] = (-1.0, 0.0, np.zeros((0, 0)))
+        best = (-1.0, 0.0)
         for weights in product(*(self.weights[block] for block in BLOCKS)):
             duals = _duals(_weighted(among, weights), target, self.ridges)
             for ridge, dual in zip(self.ridges, duals, strict=True):
                 quality = name_mrr(asked, unit(_weighted(across, weights) @ dual), validation)
                 if quality > best[0]:
-                    best, self._weights = (quality, ridge, dual), weights
+                    best, self._weights = (quality, ridge), weights
             progress(0.0, f"ridge, weights {weights}")
-        quality, ridge, dual = best
-        self._map = self._inputs(train).T @ dual.astype(np.float32)
+        quality, ridge = best
+        self._learn(together(train, validation), ridge)
         return {
             "ridge": ridge,
             **{f"weight of {block}": weight for block, weight in zip(BLOCKS, self._weights, strict=True)},
             "validation_mrr": quality,
         }
+
+    def _learn(self, known: AssetFeatures, ridge: float) -> None:
+        """W of ``known``, with the weights that were chosen."""
+        self._centred = [Centred.on(known, block) for block in BLOCKS]
+        texts = self.sentences(known.names)
+        self._text_mean = texts.mean(axis=0)
+        inputs, target = self._inputs(known), unit(texts - self._text_mean)
+        [dual] = _duals((inputs @ inputs.T).astype(np.float64), target, [ridge])
+        self._map = inputs.T @ dual.astype(np.float32)
 
     def embed_assets(self, features: AssetFeatures) -> Array:
         return unit(self._inputs(features) @ self._map)

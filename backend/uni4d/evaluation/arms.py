@@ -2,7 +2,8 @@
 
 Whatever an arm is (neighbours, a matrix, ATMS), what comes out are unit vectors whose cosine orders the
 gallery, so that every arm answers the same tasks by the same code. An arm chooses its settings on the
-validation objects and never sees a test object before it embeds the gallery.
+validation objects and never sees a test object before it embeds the gallery. Arms in closed form, which need
+the validation objects for nothing else, then learn from these as well.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from attrs import frozen
+from attrs import fields, frozen
 from numpy.typing import NDArray
 
 from uni4d.evaluation.metrics import best_ranks
@@ -22,7 +23,7 @@ from uni4d_shared.progress import Progress
 if TYPE_CHECKING:
     from uni4d.encoders.protocols import TextEncoder
 
-__all__ = ["BLOCKS", "Arm", "Block", "Centred", "Sentences", "name_mrr", "raw_block", "unit"]
+__all__ = ["BLOCKS", "Arm", "Block", "Centred", "Sentences", "name_mrr", "raw_block", "together", "unit"]
 
 Array = NDArray[Any]
 
@@ -114,6 +115,15 @@ class Centred:
     def __call__(self, features: AssetFeatures) -> Array:
         """``[N, D]`` float32 unit."""
         return unit(raw_block(features, self.block) - self.mean)
+
+
+def together(first: AssetFeatures, second: AssetFeatures) -> AssetFeatures:
+    """The objects of both, ``first``'s first."""
+    joined: dict[str, Any] = {}
+    for name in (field.name for field in fields(AssetFeatures)):
+        one, other = getattr(first, name), getattr(second, name)
+        joined[name] = np.concatenate([one, other]) if isinstance(one, np.ndarray) else (*one, *other)
+    return AssetFeatures(**joined)
 
 
 def unit(vectors: Array) -> Array:

@@ -36,8 +36,9 @@ class AtmsArm:
     pictures: NamedPictures | None = None
     with_kernel: bool = False
     """Beside the kernel map, as in the product."""
-    shelf: dict[int, list[ATMS]] = field(factory=dict)
-    """Seed → trained members; arms of one configuration may share it, so that each is trained once."""
+    shelf: dict[int, tuple[list[ATMS], float]] = field(factory=dict)
+    """Seed → trained members with their best validation; arms of one configuration may share it, so that
+    each is trained once."""
     reads_texts: bool = False
     _encoder: AtmsEncoder | None = field(init=False, default=None)
 
@@ -61,15 +62,16 @@ class AtmsArm:
         def note(member: int, row: dict[str, float]) -> None:
             best[member] = max(best.get(member, 0.0), row["validation_mrr"])
 
-        members = self.shelf.get(seed)
-        if members is None:
+        if seed not in self.shelf:
             task = AtmsTask(train, validation, self.texts, self.config, self.pictures)
             # No two seeds share a member.
             first = seed * self.config.members
-            members = self.shelf[seed] = train_members(task, self.config, first, progress, record=note)
+            trained = train_members(task, self.config, first, progress, record=note)
+            self.shelf[seed] = (trained, max(best.values()))
+        members, quality = self.shelf[seed]
         kernel = kernel_map([train, validation], self.texts) if self.with_kernel else None
         self._encoder = AtmsEncoder(RetrievalWeights(tuple(members), kernel), self.texts)
-        return {"members": len(members), "validation_mrr of the best member": max(best.values(), default=0.0)}
+        return {"members": len(members), "validation_mrr of the best member": quality}
 
     def embed_assets(self, features: AssetFeatures) -> Array:
         return self._fitted().embed_features(features)

@@ -18,15 +18,15 @@ from uni4d.evaluation.tasks import RetrievalTask, described, name_key
 from uni4d.library.features import AssetFeatures
 from uni4d_shared.progress import Progress, section
 
-__all__ = ["REFERENCE", "Curves", "Measured", "TaskFigures"]
+__all__ = ["Curves", "Measured", "TaskFigures", "reference_of"]
 
 Array = NDArray[Any]
 
 Curves = dict[str, dict[str, list[CurvePoint]]]
 """Task → arm → points, each the mean over seeds."""
 
-REFERENCE = "atms"
-"""The arm that the others are compared with, query by query."""
+_REFERENCES = ("atms", "atms-kernel")
+"""The arm that the others are compared with, query by query: the last of these that is measured."""
 
 _CURVE_TASKS = ("r-name", "r-instance")
 _NOISE_LENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
@@ -47,7 +47,9 @@ class TaskFigures:
     arms: dict[str, dict[str, Estimate]]
     """Arm → metric → figure."""
     ahead: dict[str, dict[str, Estimate]]
-    """Arm → metric → by how much :data:`REFERENCE` is ahead of it on the same queries."""
+    """Arm → metric → by how much :attr:`reference` is ahead of it on the same queries."""
+    reference: str
+    """Empty when no arm of ATMS is measured."""
 
 
 class Measured:
@@ -82,7 +84,8 @@ class Measured:
             arm: np.stack([best_ranks(task.scores(*self.vectors(task, run)), goals) for run in self._of(arm)])
             for arm in self._arms
         }
-        rivals = [arm for arm in self._arms if arm != REFERENCE and REFERENCE in ranks]
+        reference = reference_of(self._arms)
+        rivals = [arm for arm in self._arms if reference and arm != reference]
         return TaskFigures(
             task.key,
             task.title,
@@ -90,7 +93,8 @@ class Measured:
             goals.shape[1],
             chance(goals),
             {arm: estimates(ranks[arm], task.clusters) for arm in self._arms},
-            {arm: _ahead(ranks[REFERENCE], ranks[arm], task.clusters) for arm in rivals},
+            {arm: _ahead(ranks[reference], ranks[arm], task.clusters) for arm in rivals},
+            reference,
         )
 
     def galleries(self, draws: int, progress: Progress) -> Curves:
@@ -179,6 +183,11 @@ class Measured:
 
     def _first_runs(self) -> list[Embedded]:
         return [self._of(arm)[0] for arm in self._arms]
+
+
+def reference_of(arms: Sequence[str]) -> str:
+    """The arm that the others are compared with; empty when it is not among them."""
+    return next((arm for arm in reversed(_REFERENCES) if arm in arms), "")
 
 
 def _ahead(reference: Array, other: Array, clusters: Sequence[str]) -> dict[str, Estimate]:

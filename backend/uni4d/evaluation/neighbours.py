@@ -9,7 +9,7 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import NDArray
 
-from uni4d.evaluation.arms import Block, Centred, Sentences, name_mrr, unit
+from uni4d.evaluation.arms import Block, Centred, Sentences, name_mrr, together, unit
 from uni4d.evaluation.tasks import described
 from uni4d.library.features import AssetFeatures
 from uni4d_shared.progress import Progress
@@ -23,7 +23,7 @@ Array = NDArray[Any]
 class NeighbourTransfer:
     """k-NN on raw features: what do objects look like whose words are nearest to the query's?
 
-    A query is answered by the mean feature of the k training objects with the most similar text (their
+    A query is answered by the mean feature of the k known objects with the most similar text (their
     names and their full texts, whichever is nearer), compared by cosine with the gallery's features. Several
     blocks are fused by the sum of their cosines, which is the cosine of the blocks laid end to end.
     """
@@ -47,15 +47,19 @@ class NeighbourTransfer:
     def fit(
         self, train: AssetFeatures, validation: AssetFeatures, seed: int, progress: Progress
     ) -> dict[str, Any]:
-        self._centred = [Centred.on(train, block) for block in self.blocks]
-        self._texts = np.stack([self.sentences(train.names), self.sentences(described(train))])
-        self._objects = self.embed_assets(train)
+        self._remember(train)
         gallery, quality = self.embed_assets(validation), {}
         for count in self.choices:
             self._neighbours = count
             quality[count] = name_mrr(self.embed_texts(validation.names), gallery, validation)
         self._neighbours = max(quality, key=lambda count: quality[count])
+        self._remember(together(train, validation))
         return {"k": self._neighbours, "validation_mrr": quality[self._neighbours]}
+
+    def _remember(self, known: AssetFeatures) -> None:
+        self._centred = [Centred.on(known, block) for block in self.blocks]
+        self._texts = np.stack([self.sentences(known.names), self.sentences(described(known))])
+        self._objects = self.embed_assets(known)
 
     def embed_assets(self, features: AssetFeatures) -> Array:
         return unit(np.concatenate([centred(features) for centred in self._centred], axis=1))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uni4d.evaluation.measured import Curves, TaskFigures
+from uni4d.evaluation.measured import Curves, TaskFigures, reference_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,8 +21,11 @@ _COLORS = {
     "captions": "#969696",
     "linear": "#fd8d3c",
     "mlp": "#d94801",
-    "atms-mean": "#74c476",
-    "atms": "#006d2c",
+    "atms-mean": "#a1d99b",
+    "kernel": "#9e9ac8",
+    "atms": "#41ab5d",
+    "atms-kernel": "#00441b",
+    "atms-shipped": "#e7298a",
 }
 _OTHER = "#756bb1"
 _SHOWN = ("recall@1", "recall@10")
@@ -55,7 +58,7 @@ def plot_curves(
                     linestyle="--" if arm == "captions" else "-",
                     marker="o",
                     markersize=3.5,
-                    linewidth=2.2 if arm == "atms" else 1.4,
+                    linewidth=2.2 if arm == reference_of(list(arms)) else 1.4,
                     label=titles[arm],
                 )
             if logarithmic:

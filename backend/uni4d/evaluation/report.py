@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from uni4d.evaluation.measured import REFERENCE, Curves, TaskFigures
+from uni4d.evaluation.measured import Curves, TaskFigures, reference_of
 from uni4d.evaluation.metrics import METRICS, Estimate
 from uni4d.evaluation.pictures import Picture, answers, write_page, write_sheet
 from uni4d.evaluation.plots import plot_bars, plot_curves
@@ -111,9 +111,9 @@ def _write_pictures(
 
 
 def _shown_arm(evaluation: Evaluation) -> str:
-    """ATMS; without it, the last arm of the table that is no mere reference."""
-    rivals = [arm for arm in evaluation.titles if arm not in READS_TEXTS]
-    return REFERENCE if REFERENCE in rivals else (rivals or list(evaluation.titles))[-1]
+    """The one that others are compared with; without it, the last one that does not read words."""
+    arms = list(evaluation.titles)
+    return reference_of(arms) or ([arm for arm in arms if arm not in READS_TEXTS] or arms)[-1]
 
 
 def _markdown(evaluation: Evaluation) -> Iterable[str]:
@@ -155,7 +155,8 @@ def _opening(evaluation: Evaluation) -> Iterable[str]:
         f"{settings.seeds} seeds; each learns from another {settings.train_share:.0%} of the training "
         "objects. A cell is the mean over seeds ± their standard deviation, and the 95 % bootstrap interval "
         "over queries. Ties count as misses. The gallery is known by geometry and appearance only, except "
-        "for arms that say so."
+        "for arms that say so. Arms in closed form (neighbours, ridge, kernel) learn from the validation "
+        "objects too, once their settings are chosen; trained ones need these to stop at the right step."
     )
     yield ""
 
@@ -186,7 +187,7 @@ def _comparison(evaluation: Evaluation) -> Iterable[str]:
         return
     metrics = ("recall@1", "recall@10", "mrr")
     yield from (
-        f"### How far {evaluation.titles[REFERENCE]} is ahead",
+        f"### How far {evaluation.titles[tables[0].reference]} is ahead",
         "",
         "On the same queries, with the 95 % interval of the difference.",
         "",

@@ -28,7 +28,7 @@ ARMS = {
     "linear": "linear adapter (ridge)",
     "mlp": "MLP adapter (contrastive)",
     "atms-mean": "ATMS without attention",
-    "kernel": "kernel map (ridge, closed form)",
+    "kernel": "kernel map (closed form)",
     "atms": "ATMS",
     "atms-kernel": "ATMS and kernel map (the product)",
     "atms-shipped": "ATMS, the weights that ship",
@@ -69,7 +69,7 @@ def make_arms(
     if unknown or not names:
         said = f"There is no arm “{unknown[0]}”." if unknown else "No arm is named."
         raise Uni4DError("arm-unknown", said, f"Known: {', '.join(ARMS)}.")
-    shelf: dict[int, list[ATMS]] = {}
+    shelf: dict[int, tuple[list[ATMS], float]] = {}
     return [_make(name, sentences, features, recipe, shelf) for name in ARMS if name in names]
 
 
@@ -78,7 +78,7 @@ def _make(
     sentences: Sentences,
     features: AssetFeatures,
     recipe: Recipe,
-    shelf: dict[int, list[ATMS]],
+    shelf: dict[int, tuple[list[ATMS], float]],
 ) -> Arm:
     title = ARMS[name]
     if name in _BLOCKS:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from uni4d.encoders.protocols import TextEncoder
 from uni4d.evaluation.adapters import LinearAdapter, MlpAdapter
-from uni4d.evaluation.arms import Arm, Centred, Sentences, raw_block, unit
+from uni4d.evaluation.arms import Arm, Centred, Sentences, raw_block, together, unit
 from uni4d.evaluation.metrics import best_ranks, chance
 from uni4d.evaluation.neighbours import Captions, NeighbourTransfer
 from uni4d.evaluation.roster import ARMS, READS_TEXTS, Recipe, make_arms
@@ -57,9 +57,9 @@ def test_words_find_everything(world: AssetFeatures, encoder: TextEncoder) -> No
 
 
 def test_neighbours_by_hand(world: AssetFeatures, encoder: TextEncoder) -> None:
-    train = world.split("train")
+    train = together(world.split("train"), world.split("validation"))
     arm = NeighbourTransfer("k", "k", ("points", "views"), Sentences(encoder), choices=(3,))
-    arm.fit(train, world.split("validation"), 0, silent)
+    arm.fit(world.split("train"), world.split("validation"), 0, silent)
     query = "ruby boat"
     asked = encoder.encode([query]).pooled[0]
     nearness = [
@@ -80,9 +80,9 @@ def test_the_cosine_of_blocks_end_to_end_is_the_mean_of_their_cosines(
 ) -> None:
     arm = NeighbourTransfer("k", "k", ("points", "views"), Sentences(encoder), choices=(1,))
     arm.fit(world.split("train"), world.split("validation"), 0, silent)
-    test = world.split("test")
+    test, known = world.split("test"), together(world.split("train"), world.split("validation"))
     both = arm.embed_assets(test)
-    single = [Centred.on(world.split("train"), block)(test) for block in ("points", "views")]
+    single = [Centred.on(known, block)(test) for block in ("points", "views")]
     assert np.allclose(both @ both.T, sum(each @ each.T for each in single) / 2, atol=1e-5)
 
 
@@ -90,8 +90,8 @@ def test_ridge_equals_its_primal_twin(world: AssetFeatures, encoder: TextEncoder
     arm = LinearAdapter(
         Sentences(encoder), ridges=(0.01,), weights={"points": (0.3,), "views": (1.0,), "size": (0.0,)}
     )
-    train, test = world.split("train"), world.split("test")
-    arm.fit(train, world.split("validation"), 0, silent)
+    train, test = together(world.split("train"), world.split("validation")), world.split("test")
+    arm.fit(world.split("train"), world.split("validation"), 0, silent)
 
     def inputs(features: AssetFeatures) -> Array:
         blocks = [("points", 0.3), ("views", 1.0)]
@@ -134,7 +134,7 @@ def test_unknown_arms_are_refused_by_name(world: AssetFeatures, encoder: TextEnc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["atms-mean", "atms"])
+@pytest.mark.parametrize("name", ["atms-mean", "kernel", "atms", "atms-kernel"])
 def test_atms_learns_in_the_linear_world(name: str, world: AssetFeatures, encoder: TextEncoder) -> None:
     [arm] = make_arms([name], Sentences(encoder), world, Recipe(quick=True))
     assert _recall(arm, world, "r-name", 10) > 0.5

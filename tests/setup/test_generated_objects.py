@@ -153,7 +153,8 @@ def test_a_foreign_manifest_is_a_clear_error(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(toy: Toy, repository: Path) -> None:
     program = f"""
-    import sys
+    import signal, sys
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
     sys.path.insert(0, {str(repository / "backend")!r})
     from pathlib import Path
     from uni4d_setup import generated_objects as g

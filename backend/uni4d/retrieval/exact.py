@@ -1,9 +1,11 @@
 """Exact vector search in memory: every vector is compared with every query.
 
-Scores are cosines, so both sides are unit vectors and one query is one matrix-vector product (memory-bound;
-BLAS spreads it over the cores), several are one matrix product. What remains is to find the k largest of N
-scores without sorting them: the k-th largest of the maxima of blocks of scores is a lower bound t of the
-k-th largest score, and only scores ≥ t, a few dozen, are sorted. Equal scores go by row, the lower first.
+Scores are cosines, so both sides are unit vectors and one query is one product of a vector and a matrix,
+several are one product of matrices. The matrix lies dimension by dimension, ``[D, N]``: so BLAS streams it
+through memory about twice as fast as vector by vector, and memory is all that counts here. What remains is to
+find the k largest of N scores without sorting them: the k-th largest of the maxima of blocks of scores is a
+lower bound t of the k-th largest score, and only scores ≥ t, a few dozen, are sorted. Equal scores go by row,
+the lower first.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ _SCORES = 16_000_000
 """Scores that are held at once: queries are taken in groups so that group × N stays below."""
 _BLOCK = 64
 """Scores of which only the maximum is looked at first."""
-_GATHER = 0.3
-"""Share of the vectors up to which the allowed ones are copied out, instead of scoring all and masking."""
+_COPIED = 4_096
+"""Vectors that are turned into the index's layout at a time."""
 _TOLERANCE = 1e-3
 
 
@@ -35,23 +37,26 @@ class ExactIndex:
     """Unit vectors with their row numbers. Memory: the vectors once, and a group of scores."""
 
     def __init__(self, vectors: Array, rows: Array | None = None) -> None:
-        """``vectors`` ``[N, D]`` unit; ``rows`` ``[N]`` their numbers, 0 … N−1 when not given."""
-        self._vectors = checked_vectors(vectors)
-        self._rows = np.arange(len(vectors)) if rows is None else np.asarray(rows, np.int64)
-        if self._rows.shape != (len(vectors),):
-            raise Uni4DError("bad-vectors", f"{len(vectors)} vectors came with {self._rows.shape} rows.")
-        if np.any(np.diff(self._rows) <= 0):  # in order, so that equal scores go by row
-            order = np.argsort(self._rows, kind="stable")
-            self._rows, self._vectors = self._rows[order], self._vectors[order]
-            if np.any(np.diff(self._rows) == 0):
-                raise Uni4DError("bad-vectors", "Two vectors have the same row number.")
+        """``vectors`` ``[N, D]`` unit, copied; ``rows`` ``[N]`` their numbers, 0 … N−1 when not given."""
+        vectors = checked_vectors(vectors)
+        rows = np.arange(len(vectors)) if rows is None else np.asarray(rows, np.int64)
+        if rows.shape != (len(vectors),):
+            raise Uni4DError("bad-vectors", f"{len(vectors)} vectors came with {rows.shape} rows.")
+        order = np.argsort(rows, kind="stable")  # in order, so that equal scores go by row
+        self._rows = rows[order]
+        if np.any(np.diff(self._rows) == 0):
+            raise Uni4DError("bad-vectors", "Two vectors have the same row number.")
+        self._columns = np.empty((vectors.shape[1], len(vectors)), np.float32)
+        for start in range(0, len(order), _COPIED):
+            stop = start + _COPIED
+            self._columns[:, start:stop] = vectors[order[start:stop]].T
 
     def __len__(self) -> int:
         return len(self._rows)
 
     @property
     def dimensions(self) -> int:
-        return int(self._vectors.shape[1])
+        return int(self._columns.shape[0])
 
     def search(self, queries: Array, k: int, *, allowed: Allowed = None) -> tuple[Array, Array]:
         """The ``k`` nearest of each query: rows ``[Q, K]`` int64 and cosines ``[Q, K]`` float32, best first.
@@ -60,28 +65,20 @@ class ExactIndex:
         where those are fewer.
         """
         queries = unit_queries(queries, self.dimensions)
-        places = None if allowed is None else _places(self._rows, allowed)
-        count = len(self) if places is None else len(places)
-        k = min(k, count)
+        banned = None if allowed is None else _banned(self._rows, allowed)
+        k = min(k, len(self) if banned is None else len(self) - int(banned.sum()))
         found, scores = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
         if k == 0:
             return found, scores
-        vectors, banned = self._vectors, None
-        if places is not None and count <= _GATHER * len(self):
-            vectors = vectors[places]
-        elif places is not None:
-            banned = np.ones(len(self), bool)
-            banned[places] = False
-            places = None
-        group = max(1, _SCORES // len(vectors))
+        group = max(1, _SCORES // len(self))
         for start in range(0, len(queries), group):
-            block = _scores(queries[start : start + group], vectors)
+            # To score all and mask is as fast as to copy out the allowed ones, were they but a few percent.
+            block = _scores(queries[start : start + group], self._columns)
             if banned is not None:
                 block[:, banned] = -np.inf
-            for offset, row in enumerate(block):
+            for query, row in enumerate(block, start):
                 best = _largest(row, k)
-                scores[start + offset] = row[best]
-                found[start + offset] = self._rows[best if places is None else places[best]]
+                found[query], scores[query] = self._rows[best], row[best]
         return found, scores
 
 
@@ -114,23 +111,24 @@ def unit_queries(queries: Array, dimensions: int) -> Array:
     return queries / lengths
 
 
-def _places(rows: Array, allowed: Allowed) -> Array:
-    """Where in ``rows`` (ascending) the allowed ones stand; rows that do not exist are left out."""
+def _banned(rows: Array, allowed: Array | Sequence[int]) -> Array:
+    """``[N]`` bool: which of ``rows`` may not be found."""
     allowed = np.asarray(allowed)
     if allowed.dtype == bool:
-        inside = rows < len(allowed)
-        return np.flatnonzero(inside & allowed[np.where(inside, rows, 0)]) if len(allowed) else rows[:0]
-    wanted = np.unique(allowed.astype(np.int64))
-    places = np.searchsorted(rows, wanted)
-    places[places == len(rows)] = 0
-    return places[rows[places] == wanted] if len(rows) else wanted[:0]
+        inside = np.flatnonzero((rows >= 0) & (rows < len(allowed)))
+        inside = inside[allowed[rows[inside]]]
+    else:
+        inside = np.flatnonzero(np.isin(rows, allowed.astype(np.int64)))
+    banned = np.ones(len(rows), bool)
+    banned[inside] = False
+    return banned
 
 
-def _scores(queries: Array, vectors: Array) -> Array:
+def _scores(queries: Array, columns: Array) -> Array:
     """``[Q, N]`` cosines."""
-    if len(queries) == 1:  # a matrix-vector product streams the vectors once; a product of matrices copies
-        return (vectors @ queries[0])[None]
-    return queries @ vectors.T
+    if len(queries) == 1:  # BLAS's product of a vector and a matrix, not of two matrices
+        return (queries[0] @ columns)[None]
+    return queries @ columns
 
 
 def _largest(scores: Array, k: int) -> Array:

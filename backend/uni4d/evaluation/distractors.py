@@ -9,13 +9,19 @@ where c_j are k-means centres and r_i the n objects' differences to theirs, so t
 covariance within components and no covariance matrix is ever formed. New objects of the kinds that the
 gallery holds, in other words, and not copies of single ones.
 
+Only their cosines with the texts are needed, and these follow from g alone: with R the rows r_i / √n,
+
+    t · (c_j + g R) = t · c_j + g (R t),    |c_j + g R|² = |c_j|² + 2 g (R c_j) + g (R Rᵀ) gᵀ
+
+so that the cost of a million does not grow with the length of the vectors.
+
 How far they can be believed is measured (:func:`calibration`): a gallery of some real objects filled up with
 made-up ones, against a gallery of that many real ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,9 +65,28 @@ class Mixture:
 
     def draw(self, count: int, random: np.random.Generator) -> Array:
         """``[count, E]`` float32 unit vectors."""
-        component = random.choice(len(self.centres), count, p=self.shares)
-        spread = random.standard_normal((count, len(self.residuals)), dtype=np.float32)
+        component, spread = self._drawn(count, random)
         return unit(self.centres[component] + spread @ self.residuals)
+
+    def scores(self, texts: Array) -> Callable[[int, np.random.Generator], Array]:
+        """A function like :meth:`draw` that gives the cosines ``[count, Q]`` with ``texts`` ``[Q, E]``."""
+        text_centres, text_residuals = self.centres @ texts.T, self.residuals @ texts.T
+        lengths = (self.centres**2).sum(axis=1)
+        crossed, gram = self.centres @ self.residuals.T, self.residuals @ self.residuals.T
+
+        def drawn(count: int, random: np.random.Generator) -> Array:
+            component, spread = self._drawn(count, random)
+            along = spread @ gram + 2.0 * crossed[component]
+            squared = lengths[component] + np.einsum("ij,ij->i", spread, along)
+            products = text_centres[component] + spread @ text_residuals
+            return np.asarray(products / np.sqrt(np.maximum(squared, 1e-12))[:, None])
+
+        return drawn
+
+    def _drawn(self, count: int, random: np.random.Generator) -> tuple[Array, Array]:
+        """Components ``[count]`` and g ``[count, n]``."""
+        component = random.choice(len(self.centres), count, p=self.shares)
+        return component, random.standard_normal((count, len(self.residuals)), dtype=np.float32)
 
 
 def with_distractors(
@@ -80,13 +105,13 @@ def with_distractors(
     scores, goals = task.scores(texts, objects), task.goals
     best = np.where(goals, scores, -np.inf).max(axis=1).astype(np.float32)
     ranks = best_ranks(scores, goals)
-    asking = texts if task.queries is None else texts[task.queries]
+    drawn = mixture.scores(texts if task.queries is None else texts[task.queries])
     random = np.random.default_rng(seed)
     points, made = [], 0
     for size in sorted(size for size in sizes if size > len(objects)):
         while made < size - len(objects):
             count = min(_CHUNK, size - len(objects) - made)
-            ranks += (asking @ mixture.draw(count, random).T >= best[:, None]).sum(axis=1)
+            ranks += (drawn(count, random) >= best).sum(axis=0)
             made += count
             progress(made / (max(sizes) - len(objects)), f"{made:,} made-up objects")
         points.append(point(size, ranks))

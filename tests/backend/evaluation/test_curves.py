@@ -85,6 +85,13 @@ def test_made_up_objects_are_spread_as_the_real_ones(vectors: tuple[Array, Array
     assert (made_up @ objects.T).max(axis=1).mean() < 0.98  # no copies
 
 
+def test_cosines_without_vectors_are_those_of_the_vectors(vectors: tuple[Array, Array]) -> None:
+    texts, objects = vectors
+    mixture = Mixture.fit(objects)
+    plain = mixture.draw(500, np.random.default_rng(2)) @ texts.T
+    assert np.allclose(mixture.scores(texts)(500, np.random.default_rng(2)), plain, atol=1e-5)
+
+
 def test_in_chunks_as_all_at_once(
     task: RetrievalTask, vectors: tuple[Array, Array], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,7 +89,9 @@ def _sole_builder(folder: Path) -> Iterator[None]:
 
 def _state(surveyor: Surveyor, entries: Sequence[Entry]) -> str:
     """A hash over everything that the built library depends on."""
-    digest = hashlib.sha256(f"{_FORMAT} {_learned_weights()}".encode())
+    from uni4d.retrieval.text_index import knowledge_fingerprint
+
+    digest = hashlib.sha256(f"{_FORMAT} {_learned_weights()} {knowledge_fingerprint()}".encode())
     for entry in entries:
         digest.update(f"{entry}{surveyor.fingerprint(entry)}\n".encode())
     return digest.hexdigest()

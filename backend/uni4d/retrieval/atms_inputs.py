@@ -20,7 +20,14 @@ from uni4d.encoders.protocols import Encoded
 from uni4d.library.features import AssetFeatures
 from uni4d.retrieval.atms import Sequences, Tokens
 
-__all__ = ["SIZE_WIDTH", "feature_sequences", "picture_tokens", "size_tokens", "text_tokens"]
+__all__ = [
+    "SIZE_WIDTH",
+    "feature_sequences",
+    "picture_tokens",
+    "size_tokens",
+    "standard_log_sizes",
+    "text_tokens",
+]
 
 Array = NDArray[Any]
 
@@ -44,9 +51,15 @@ def picture_tokens(views: Array) -> Tokens:
     return Tokens(values, _all_real(values))
 
 
+def standard_log_sizes(sizes: Array) -> Array:
+    """Logarithms ``[B, 3]`` of extents in metres, about 0 for half a metre and within ±2 from cup to car."""
+    logarithms: Array = (np.log(np.clip(sizes, _SMALLEST, _LARGEST)) - _TYPICAL) / _SPREAD
+    return logarithms
+
+
 def size_tokens(sizes: Array) -> Tokens:
     """Extents ``[B, 3]`` in metres; an item without a size (zeros) has no token."""
-    logarithms = (np.log(np.clip(sizes, _SMALLEST, _LARGEST)) - _TYPICAL) / _SPREAD
+    logarithms = standard_log_sizes(sizes)
     width, depth, height = np.moveaxis(logarithms, 1, 0)
     values = np.stack(
         [

@@ -17,14 +17,14 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
+from uni4d.retrieval.atms_inputs import standard_log_sizes
+
 __all__ = ["KernelMap"]
 
 Array = NDArray[Any]
 
 _SIZE_WEIGHT = 0.8
 _RIDGE = 0.1
-_SMALLEST, _LARGEST = 0.005, 50.0
-_TYPICAL, _SPREAD = np.log(0.5), 1.2
 
 
 @frozen(eq=False)
@@ -83,8 +83,8 @@ class KernelMap:
 
 def _inputs(look: Array, sizes: Array) -> Array:
     known = np.any(sizes > 0, axis=1, keepdims=True)
-    logarithms = (np.log(np.clip(sizes, _SMALLEST, _LARGEST)) - _TYPICAL) / _SPREAD
-    return np.concatenate([_unit(look), _SIZE_WEIGHT * np.where(known, logarithms, 0.0)], axis=1)
+    logarithms = np.where(known, standard_log_sizes(sizes), 0.0)
+    return np.concatenate([_unit(look), _SIZE_WEIGHT * logarithms], axis=1)
 
 
 def _squared_distances(left: Array, right: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +14,12 @@ from uni4d.commands.common import Command
 from uni4d.config import LibraryConfig
 from uni4d.terminal import stdout
 from uni4d_shared.errors import Uni4DError
+from uni4d_shared.progress import Progress
 
 if TYPE_CHECKING:
+    from uni4d.retrieval.atms import ATMS
+    from uni4d.training.atms import AtmsTask, AtmsTrainConfig
+    from uni4d.training.distributed import Ranks
     from uni4d.training.log import TrainingLog
 
 __all__ = ["TrainAtms", "TrainCommands", "TrainPoints"]
@@ -65,18 +70,27 @@ class TrainAtms(_Training):
 
     pictures: Path | None = None
     """A folder of named icons to learn from too, e.g. the npm package @lobehub/fluent-emoji-3d, unpacked."""
+    schedule: str = ""
+    """Search for the schedule of rate and temperature while training: mcts, pbt, bandit, random, tuned,
+    constant, cosine or learned-temperature, each with the budget of the recipe's table [schedule]; or replay
+    a schedule.json that such a training wrote. Empty: the schedule of the recipe's [loop]."""
+    budget: int | None = None
+    """Gradient steps of a searched schedule, instead of the recipe's."""
+    workers: int | None = None
+    """Processes that train for the search at the same time, instead of the recipe's."""
 
     def run(self) -> dict[str, Any]:
         from uni4d.encoders.local import EfficientNetLite2, MiniLM
         from uni4d.library.opened import open_library
         from uni4d.retrieval.encoder import RetrievalWeights, save_weights
         from uni4d.training.atms import AtmsTask, AtmsTrainConfig
-        from uni4d.training.atms_training import kernel_map, train_members
+        from uni4d.training.atms_schedules import config_for
+        from uni4d.training.atms_training import kernel_map
         from uni4d.training.distributed import ranks_of_torchrun
         from uni4d.training.named_pictures import named_pictures
         from uni4d.training.recipe import read_recipe
 
-        config = read_recipe(self.recipe, AtmsTrainConfig)
+        config = config_for(self.schedule, self._asked(read_recipe(self.recipe, AtmsTrainConfig)))
         features = open_library(self.settings().library).features()
         encoder = MiniLM()
         log = self._log()
@@ -92,14 +106,55 @@ class TrainAtms(_Training):
                     if ranks.first:
                         log.write({"run": f"member {member}", **row})
 
-                members = train_members(
-                    task, config, self.seed, progress, folder=self.out, record=record, ranks=ranks
-                )
+                members = self._members(task, config, progress, record, ranks)
             if ranks.first:
                 kernel = kernel_map([features.split("train"), features.split("validation")], encoder)
                 about = {"seed": str(self.seed), "objects": str(task.size)}
                 save_weights(RetrievalWeights(tuple(members), kernel), weights, about)
         return self._finish(weights, log)
+
+    def _asked(self, config: AtmsTrainConfig) -> AtmsTrainConfig:
+        """The recipe with what the command line changes."""
+        schedule = config.schedule
+        try:
+            if self.budget is not None:
+                schedule = attrs.evolve(schedule, budget=self.budget)
+            if self.workers is not None:
+                schedule = attrs.evolve(schedule, workers=self.workers)
+            return attrs.evolve(config, schedule=schedule)
+        except ValueError as error:
+            raise Uni4DError("bad-setting", f"{error}.") from error
+
+    def _members(
+        self,
+        task: AtmsTask,
+        config: AtmsTrainConfig,
+        progress: Progress,
+        record: Callable[[int, dict[str, float]], None],
+        ranks: Ranks,
+    ) -> list[ATMS]:
+        from uni4d.training.atms_schedules import search_members
+        from uni4d.training.atms_training import train_members
+        from uni4d.training.schedules.records import read_schedule
+
+        if self.schedule and not self.schedule.endswith(".json"):
+            return search_members(
+                self.schedule, task, config, self.seed, progress, self.out, record=record, ranks=ranks
+            )
+        schedule = None
+        if self.schedule:
+            schedule, steps = read_schedule(Path(self.schedule), config.loop.warmup)
+            config = attrs.evolve(config, loop=attrs.evolve(config.loop, steps=steps))
+        return train_members(
+            task,
+            config,
+            self.seed,
+            progress,
+            folder=self.out,
+            schedule=schedule,
+            record=record,
+            ranks=ranks,
+        )
 
 
 @define(kw_only=True)

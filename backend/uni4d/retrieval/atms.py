@@ -29,7 +29,10 @@ from attrs import field, frozen, validators
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ATMS", "AtmsConfig", "Sequences", "Tokens"]
+__all__ = ["ATMS", "TEMPERATURES", "AtmsConfig", "Sequences", "Tokens"]
+
+TEMPERATURES = (0.01, 0.5)
+"""Bounds of τ."""
 
 
 @frozen
@@ -46,6 +49,8 @@ class AtmsConfig:
     dropout: float = field(default=0.1, validator=[validators.ge(0.0), validators.lt(1.0)])
     attention: bool = True
     """False: the mean of the projected tokens instead of attention stack and attention pool."""
+    learns_temperature: bool = False
+    """Whether τ of the loss is a weight that is learnt with the others (as in CLIP), not a setting."""
 
 
 @frozen(eq=False)
@@ -93,6 +98,7 @@ class ATMS(nn.Module):
         self.pool = nn.MultiheadAttention(width, config.heads, batch_first=True) if config.attention else None
         self.output = nn.Linear(width, config.dimensions)
         self.dropout = nn.Dropout(config.dropout)
+        self.log_temperature = nn.Parameter(torch.tensor(0.07).log()) if config.learns_temperature else None
         self._start_near_the_text()
 
     def forward(self, sequences: Sequences) -> Tensor:
@@ -115,6 +121,12 @@ class ATMS(nn.Module):
     def frozen_text(self, tokens: Tokens) -> Tensor:
         """``[B, dimensions]`` unit: what texts are without the stack, the anchor of training."""
         return functional.normalize(self.residuals["text"](self.summary("text", tokens)), dim=1)
+
+    def temperature(self, given: Tensor | float) -> Tensor | float:
+        """τ: the learnt one, within :data:`TEMPERATURES`, or what is ``given``."""
+        if self.log_temperature is None:
+            return given
+        return self.log_temperature.exp().clamp(*TEMPERATURES)
 
     def centred(self, name: str, values: Tensor) -> Tensor:
         """Tokens ``[..., D]`` of a modality without what all have in common, at one scale."""

@@ -7,6 +7,7 @@ what is known of it, so that the model answers from any subset: a mesh, a single
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +25,7 @@ from uni4d.retrieval.atms_inputs import feature_sequences, picture_tokens
 from uni4d.training.contrastive import contrastive_loss, same
 from uni4d.training.distributed import Ranks, gather
 from uni4d.training.loop import LoopConfig
+from uni4d.training.schedules.config import ScheduleConfig
 
 if TYPE_CHECKING:
     from uni4d.encoders.protocols import TextEncoder
@@ -59,6 +61,8 @@ class AtmsTrainConfig:
     shows. Without it recall@10 of unseen objects falls by 0.05 (cross-validated on Sweet Home 3D)."""
     members: int = field(default=3, validator=[validators.ge(1), validators.le(16)])
     """Models trained from as many seeds, whose vectors are averaged."""
+    schedule: ScheduleConfig = field(factory=ScheduleConfig)
+    """How a schedule is searched for, where that is asked for."""
 
 
 @frozen(eq=False)
@@ -93,10 +97,9 @@ class AtmsTask:
             feature_sequences(train, config.model.inputs),
             picture_tokens(_recentred(pictures.views, train.views)[:, None]),
         )
-        self._held_names = [name.lower() for name in validation.names]
-        self._held_texts = _TextBank(encoder, [self._held_names])
-        self._held_objects = feature_sequences(validation, config.model.inputs)
-        self._held_groups = validation.groups
+        self._held = _Gallery.of(validation, encoder, config)
+        probed = np.random.default_rng(0).permutation(len(train))[: len(validation)]
+        self._probed = _Gallery.of(train.rows(np.sort(probed)), encoder, config)
         names_alone = self._texts.tokens(torch.zeros(self.size).long(), torch.arange(self.size))
         shown = {**names_alone, **feature_sequences(train, config.model.inputs)}
         self._means = {name: _mean_token(tokens) for name, tokens in shown.items() if name != "size"}
@@ -104,6 +107,8 @@ class AtmsTask:
     def new_model(self) -> ATMS:
         """A model to start from: it knows the mean token of every modality of this training set."""
         model = ATMS(self._config.model)
+        if model.log_temperature is not None:
+            model.log_temperature.data.fill_(math.log(self._config.loop.temperature))
         for name, mean in self._means.items():
             cast("Tensor", model.means[name]).data.copy_(mean)
         return model
@@ -119,26 +124,18 @@ class AtmsTask:
         texts = model(sequences)
         objects = model(_moved(self._shown(mine), device))
         positives = same([self._keys[row] for row in ranks.gathered(rows)]).to(device)
+        temperature = model.temperature(temperature)
         loss = contrastive_loss(gather(texts, ranks), gather(objects, ranks), temperature, positives)
         frozen = model.frozen_text(sequences["text"])
         return loss + self._config.anchor * (1.0 - (texts * frozen).sum(dim=1)).mean()
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Retrieval by name among the validation objects: ``accuracy`` is recall@1."""
-        device = next(model.parameters()).device
-        rows = torch.arange(len(self._held_names))
-        texts = model(_moved(self._held_texts.tokens(torch.zeros_like(rows), rows), device))
-        objects = model(_moved(self._held_objects, device))
-        scores = texts @ objects.T
-        right = (same(self._held_names) | same(self._held_groups)).to(device)
-        best = scores.masked_fill(~right, -2.0).amax(dim=1, keepdim=True)
-        ranks = ((scores >= best) & ~right).sum(dim=1)
-        return {
-            "accuracy": float((ranks < 1).float().mean()),
-            "recall_10": float((ranks < 10).float().mean()),
-            "mrr": float((1.0 / (1.0 + ranks)).mean()),
-            "loss": float(contrastive_loss(texts, objects, 0.07, same(self._held_names).to(device))),
-        }
+        return self._held.figures(cast("ATMS", model))
+
+    def probe(self, model: nn.Module) -> dict[str, float]:
+        """The same among as many training objects, for comparison; always the same ones."""
+        return self._probed.figures(cast("ATMS", model))
 
     def _drawn_pictures(self, rows: Array, ranks: Ranks) -> Array:
         """Rows of pictures for a batch of objects: a function of the batch, so the same on every rank."""
@@ -152,9 +149,10 @@ class AtmsTask:
         config = self._config
         fate = torch.rand(len(rows))
         # One number decides both, so that never both are missing.
+        unseen = config.modality_dropout if "points" in self._objects else 0.0
         hidden = {
             "points": fate < config.modality_dropout,
-            "views": fate > 1.0 - config.modality_dropout,
+            "views": fate > 1.0 - unseen,
             "size": torch.rand(len(rows)) < config.modality_dropout,
         }
         picture = rows >= self.size
@@ -167,6 +165,38 @@ class AtmsTask:
             values = functional.dropout(tokens.values[rows], share)
             shown[name] = Tokens(values, mask)
         return shown
+
+
+@frozen(eq=False)
+class _Gallery:
+    """Objects to be found by their names."""
+
+    names: list[str]
+    groups: tuple[str, ...]
+    texts: _TextBank
+    objects: Sequences
+
+    @classmethod
+    def of(cls, features: AssetFeatures, encoder: TextEncoder, config: AtmsTrainConfig) -> _Gallery:
+        names = [name.lower() for name in features.names]
+        objects = feature_sequences(features, config.model.inputs)
+        return cls(names, features.groups, _TextBank(encoder, [names]), objects)
+
+    def figures(self, model: ATMS) -> dict[str, float]:
+        device = next(model.parameters()).device
+        rows = torch.arange(len(self.names))
+        texts = model(_moved(self.texts.tokens(torch.zeros_like(rows), rows), device))
+        objects = model(_moved(self.objects, device))
+        scores = texts @ objects.T
+        right = (same(self.names) | same(self.groups)).to(device)
+        best = scores.masked_fill(~right, -2.0).amax(dim=1, keepdim=True)
+        ranks = ((scores >= best) & ~right).sum(dim=1)
+        return {
+            "accuracy": float((ranks < 1).float().mean()),
+            "recall_10": float((ranks < 10).float().mean()),
+            "mrr": float((1.0 / (1.0 + ranks)).mean()),
+            "loss": float(contrastive_loss(texts, objects, 0.07, same(self.names).to(device))),
+        }
 
 
 class _TextBank:

@@ -18,7 +18,7 @@ from uni4d.retrieval.atms import ATMS
 from uni4d.retrieval.kernel_map import KernelMap
 from uni4d.training.atms import AtmsTask, AtmsTrainConfig
 from uni4d.training.distributed import Ranks
-from uni4d.training.loop import Schedule, new_state, schedule_of, train
+from uni4d.training.loop import Schedule, schedule_of, seeded_state, train
 from uni4d.training.state import TrainState
 from uni4d_shared.progress import Progress, section
 
@@ -44,11 +44,12 @@ def train_members(
     progress: Progress,
     *,
     folder: Path | None = None,
+    schedule: Schedule | None = None,
     record: Callable[[int, Row], None] = lambda member, row: None,
     ranks: Ranks | None = None,
 ) -> list[ATMS]:
-    """``config.members`` models from the seeds ``seed``, ``seed + 1``, …; with ``folder`` a training that was
-    stopped goes on where it was."""
+    """``config.members`` models from the seeds ``seed``, ``seed + 1``, …, under ``schedule`` or the one of
+    ``config``; with ``folder`` a training that was stopped goes on where it was."""
     members = []
     for number in range(config.members):
         part = section(progress, number / config.members, (number + 1) / config.members)
@@ -60,6 +61,7 @@ def train_members(
                 seed + number,
                 part,
                 folder=place,
+                schedule=schedule,
                 record=lambda row, number=number: record(number, row),  # type: ignore[misc]
                 ranks=ranks,
             )
@@ -84,9 +86,7 @@ def train_member(
     """
     ranks = ranks or Ranks()
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        state = new_state(task.new_model(), config.loop)
-        torch.manual_seed(seed * 1_000 + ranks.rank)
+        state = seeded_state(task.new_model, config.loop, seed, ranks)
         about = {"seed": str(seed), "config": json.dumps(attrs.asdict(config), sort_keys=True)}
         keeper = _Keeper(state, folder, about, ranks)
         keeper.resume()

@@ -32,6 +32,7 @@ __all__ = [
     "batch_rows",
     "new_state",
     "run_steps",
+    "seeded_state",
     "take_step",
     "train",
 ]
@@ -146,6 +147,17 @@ def new_state(model: nn.Module, config: LoopConfig) -> TrainState:
     return TrainState(
         model, optimizer, scaler, learning_rate=config.learning_rate, temperature=config.temperature
     )
+
+
+def seeded_state(
+    make_model: Callable[[], nn.Module], config: LoopConfig, seed: int, ranks: Ranks | None = None
+) -> TrainState:
+    """A training state at step 0 as a function of ``seed``; leaves PyTorch's generator where training
+    draws from, which differs by rank."""
+    torch.manual_seed(seed)
+    state = new_state(make_model(), config)
+    torch.manual_seed(seed * 1_000 + (ranks or Ranks()).rank)
+    return state
 
 
 def batch_rows(size: int, batch: int, seed: int, step: int) -> Array:

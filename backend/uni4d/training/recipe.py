@@ -12,9 +12,14 @@ import tomllib
 from uni4d.config import explain
 from uni4d_shared.errors import Uni4DError
 
-__all__ = ["read_recipe"]
+__all__ = ["read_recipe", "shipped_recipe"]
 
 Settings = TypeVar("Settings", bound=attrs.AttrsInstance)
+
+
+def shipped_recipe(name: str) -> Path:
+    """The file of a recipe that comes with the package."""
+    return Path(__file__).with_name("recipes") / f"{name}.toml"
 
 
 def read_recipe(path: Path | None, kind: type[Settings]) -> Settings:

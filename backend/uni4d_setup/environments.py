@@ -29,7 +29,6 @@ __all__ = [
     "TORCHVISION_ASIDE",
     "ensure_backend",
     "ensure_bpy",
-    "ensure_peers",
     "pip_install",
 ]
 
@@ -65,9 +64,6 @@ _TOOLS = (
     "pytest-timeout",
     "ruff",
 )
-
-_PEERS = ("faiss-cpu==1.15.1",)
-"""What the benchmarks compare with; nothing else needs it."""
 
 _SETUPTOOLS = "setuptools>=77"  # the first that need no `wheel` beside them and know SPDX licences
 
@@ -217,14 +213,6 @@ def ensure_backend() -> Path:
         pip_install(step, python, ours)
     _write_stamp(VENV, content)
     return python
-
-
-def ensure_peers() -> None:
-    """What the benchmarks compare with, into ``.venv``."""
-    python = venv_program(VENV, "python")
-    with Step("What the benchmarks compare with") as step:
-        if step.attempt([python, "-c", "import faiss"]) != 0:
-            pip_install(step, python, ["-c", _CONSTRAINTS, "--no-deps", *_PEERS])
 
 
 def _require_import_bpy(python: Path) -> None:

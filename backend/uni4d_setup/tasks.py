@@ -153,7 +153,6 @@ def check() -> int:
 def bench() -> int:
     """Run the scripts of tests/benchmarks one after the other; they print their numbers."""
     environments.ensure_backend()
-    environments.ensure_peers()
     _ensure_compiler()
     failed = 0
     for script in sorted((ROOT / "tests" / "benchmarks").glob("*.py")):

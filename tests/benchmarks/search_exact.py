@@ -21,6 +21,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import faiss
 import numpy as np
 from harness.phrase_vectors import phrase_vectors
 from numpy.typing import NDArray
@@ -43,10 +44,6 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300_000, help="vectors in the gallery")
     parser.add_argument("--queries", type=int, default=60)
     arguments = parser.parse_args()
-    try:
-        import faiss
-    except ImportError:
-        sys.exit("This benchmark compares with FAISS: pip install faiss-cpu (build.py bench does it).")
     phrases = phrase_vectors()
     gallery, queries = phrases.gallery(arguments.count), phrases.queries[: arguments.queries]
     ours = ExactIndex(gallery)

@@ -1,14 +1,13 @@
-"""How fast the graph over a large gallery is, how much it finds, and what it takes to build.
+"""How fast search in a large gallery is, how much it finds, and what it takes to build.
 
     OMP_WAIT_POLICY=PASSIVE python tests/benchmarks/search_indexed.py [--count 1300000] [--keep FOLDER]
 
 The gallery is drawn around MiniLM's embeddings of WordNet's glosses, the queries are embeddings of names that
-are not in it (tests/harness/phrase_vectors.py). It is written batch by batch, so no process holds it whole
-more than once; the graph is built in a process of its own. Prints the times, the peaks of memory, and for
-several beams the time of one query for the ten nearest (median and 95th percentile) with recall@10 against
-exact search, which is timed too (numpy over the whole gallery). Building 1.3 million takes minutes on an idle
-machine. --keep leaves the index in FOLDER, and uses the one that is there; otherwise it is built in a
-temporary folder.
+are not in it (tests/harness/phrase_vectors.py). It is written batch by batch, so no process holds it whole.
+Prints the times, the peaks of memory, and for several numbers of cells to look into the time of one query for
+the ten nearest (median and 95th percentile) with recall@10 against exact search, which is timed too (numpy
+over the whole gallery, batch by batch). Building 1.3 million takes minutes. --keep leaves the index in
+FOLDER, and uses the one that is there; otherwise it is built in a temporary folder.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from attrs import evolve
 from harness.phrase_vectors import PhraseVectors, phrase_vectors
 from numpy.typing import NDArray
 
-from uni4d.retrieval.index import GraphConfig, IndexConfig, StoredIndex, VectorBatch
+from uni4d.retrieval.index import IndexConfig, IvfConfig, StoredIndex, VectorBatch
 
 Array = NDArray[Any]
 K = 10
@@ -63,9 +62,9 @@ def truth(phrases: PhraseVectors, count: int) -> tuple[Array, float]:
     return rows, seconds
 
 
-def gigabytes(who: int) -> float:
-    """The peak of memory of this process, or of the largest that it started."""
-    return resource.getrusage(who).ru_maxrss / 1e6
+def gigabytes() -> float:
+    """The peak of this process's memory, mapped files included as far as they are in it."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def build(folder: Path, phrases: PhraseVectors, count: int, config: IndexConfig) -> None:
@@ -78,15 +77,13 @@ def build(folder: Path, phrases: PhraseVectors, count: int, config: IndexConfig)
             sys.stderr.write(f"  {fraction:4.0%} {message}\n")
 
     StoredIndex.build(folder, batches(phrases, count), config, progress, count)
-    write(f"built in {time.perf_counter() - start:.0f} s; peak of memory: this process ")
-    write(f"{gigabytes(resource.RUSAGE_SELF):.2f} GB, ")
-    write(f"the graph's {gigabytes(resource.RUSAGE_CHILDREN):.2f} GB, ")
+    write(f"built in {time.perf_counter() - start:.0f} s; peak of memory {gigabytes():.2f} GB, ")
     write(f"the vectors alone {count * phrases.dimensions * 4 / 1e9:.2f} GB\n")
 
 
 def measure(index: StoredIndex, queries: Array, expected: Array) -> tuple[Array, float]:
     """Milliseconds of each query, and recall."""
-    index.search(queries[0], K)  # opens the graph
+    index.search(queries[0], K)  # opens the index
     times, found = [], 0
     for query, wanted in zip(queries, expected, strict=True):
         start = time.perf_counter()
@@ -96,37 +93,37 @@ def measure(index: StoredIndex, queries: Array, expected: Array) -> tuple[Array,
     return np.array(times), found / expected.size
 
 
-def report(folder: Path, phrases: PhraseVectors, count: int, config: IndexConfig, beams: list[int]) -> None:
+def report(folder: Path, phrases: PhraseVectors, count: int, config: IndexConfig, probes: list[int]) -> None:
     expected, exact = truth(phrases, count)
     write(f"load {os.getloadavg()[0]:.1f}; exact (numpy, one query) {exact * 1e3:.0f} ms\n")
-    write(f"{'beam':>12} {'p50 ms':>8} {'p95 ms':>8} {'best ms':>8} {'recall@10':>10} {'to exact':>9}\n")
-    for beam in beams:
-        index = StoredIndex(folder, evolve(config, graph=evolve(config.graph, beam=beam)))
+    write(f"{'cells':>12} {'p50 ms':>8} {'p95 ms':>8} {'best ms':>8} {'recall@10':>10} {'to exact':>9}\n")
+    for cells in probes:
+        index = StoredIndex(folder, evolve(config, ivf=evolve(config.ivf, probes=cells)))
         times, recall = measure(index, phrases.queries, expected)
         middle = float(np.median(times))
-        write(f"{beam:5}{' default' if beam == config.graph.beam else '':>7}{middle:9.2f}")
+        write(f"{cells:5}{' default' if cells == config.ivf.probes else '':>7}{middle:9.2f}")
         write(
             f"{np.percentile(times, 95):9.2f}{times.min():9.2f}{recall:11.4f}{middle / (exact * 1e3):10.4f}\n"
         )
         sys.stdout.flush()
-    peak = gigabytes(resource.RUSAGE_SELF)
+    peak = gigabytes()
     write(f"load {os.getloadavg()[0]:.1f}; peak of memory with searches {peak:.2f} GB\n")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Benchmark of search through the graph")
+    parser = argparse.ArgumentParser(description="Benchmark of search through the index")
     parser.add_argument("--count", type=int, default=1_300_000, help="vectors in the gallery")
     parser.add_argument("--keep", type=Path, help="folder of an index to use again")
-    parser.add_argument("--beams", type=int, nargs="+", default=[100, 200, 300, 400])
+    parser.add_argument("--cells", type=int, nargs="+", default=[32, 64, 96, 192])
     arguments = parser.parse_args()
     phrases = phrase_vectors()
-    config = IndexConfig(exact_limit=0, graph=GraphConfig())
-    write(f"{arguments.count:,} × {phrases.dimensions}, {os.cpu_count()} cores, {config.graph}\n")
+    config = IndexConfig(exact_limit=0, ivf=IvfConfig())
+    write(f"{arguments.count:,} × {phrases.dimensions}, {os.cpu_count()} cores, {config.ivf}\n")
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         if not (folder / "vectors.lance").is_dir():
             build(folder, phrases, arguments.count, config)
-        report(folder, phrases, arguments.count, config, arguments.beams)
+        report(folder, phrases, arguments.count, config, arguments.cells)
 
 
 if __name__ == "__main__":

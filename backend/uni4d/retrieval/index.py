@@ -1,8 +1,9 @@
 """Vector search over a gallery of any size, behind one interface.
 
 Up to ``IndexConfig.exact_limit`` vectors are kept in memory and all compared
-(:mod:`~uni4d.retrieval.exact`): exact, and no index to build. More stay on disk behind a graph
-(:mod:`~uni4d.retrieval.vector_table`): a few milliseconds whatever the size, nearly always the same hits.
+(:mod:`~uni4d.retrieval.exact`): exact, and no index to build. More stay on disk behind an inverted file
+(:mod:`~uni4d.retrieval.vector_table`, :mod:`~uni4d.retrieval.ivf`): a few milliseconds for a million, nearly
+always the same hits.
 
     index = StoredIndex.build(folder, batches)         # or StoredIndex(folder), later
     rows, scores = index.search(vector, 10, allowed=mask)
@@ -21,10 +22,11 @@ from attrs import field, frozen, validators
 from numpy.typing import NDArray
 
 from uni4d.retrieval.exact import Allowed, ExactIndex
-from uni4d.retrieval.vector_table import GraphConfig, VectorBatch, VectorTable
+from uni4d.retrieval.ivf import IvfConfig
+from uni4d.retrieval.vector_table import VectorBatch, VectorTable
 from uni4d_shared.progress import Progress, section, silent
 
-__all__ = ["ExactIndex", "GraphConfig", "IndexConfig", "StoredIndex", "VectorBatch", "VectorIndex"]
+__all__ = ["ExactIndex", "IndexConfig", "IvfConfig", "StoredIndex", "VectorBatch", "VectorIndex"]
 
 Array = NDArray[Any]
 
@@ -51,17 +53,17 @@ class IndexConfig:
     """How a stored gallery is searched."""
 
     exact_limit: int = field(default=100_000, validator=validators.ge(0))
-    """Up to so many vectors are compared one by one in memory; more are searched through the graph."""
-    graph: GraphConfig = field(factory=GraphConfig)
+    """Up to so many vectors are compared one by one in memory; more are searched through the file."""
+    ivf: IvfConfig = field(factory=IvfConfig)
 
 
 class StoredIndex:
-    """Vectors in a folder, searched exactly or through a graph as their number demands."""
+    """Vectors in a folder, searched exactly or through an inverted file as their number demands."""
 
     def __init__(self, folder: Path, config: IndexConfig | None = None) -> None:
         """Open what :meth:`build` made."""
         self._config = config or IndexConfig()
-        self._table = VectorTable(folder, self._config.graph)
+        self._table = VectorTable(folder, self._config.ivf)
         self._exact: ExactIndex | None = None
 
     @classmethod
@@ -73,9 +75,9 @@ class StoredIndex:
         progress: Progress = silent,
         total: int | None = None,
     ) -> StoredIndex:
-        """Write the vectors batch by batch, and build the graph where there are enough of them."""
+        """Write the vectors batch by batch, and build the index where there are enough of them."""
         config = config or IndexConfig()
-        VectorTable.write(folder, batches, config.graph, section(progress, 0.0, 0.2), total)
+        VectorTable.write(folder, batches, config.ivf, section(progress, 0.0, 0.2), total)
         index = cls(folder, config)
         index.refresh(section(progress, 0.2, 1.0))
         return index
@@ -120,13 +122,10 @@ class StoredIndex:
         self._table.delete(rows)
 
     def refresh(self, progress: Progress = silent) -> None:
-        """After many changes: keep the graph up with the vectors. Searches are right without, but slower."""
-        if self.is_exact:
-            self._table.tidy()
-        elif self._table.unindexed > len(self) // 4:
-            self._table.build_graph(progress)
-        elif self._table.unindexed:
-            self._table.tidy()
+        """After many changes: keep the index up with the vectors. Searches are right without, but slower."""
+        self._table.tidy()
+        if not self.is_exact:
+            self._table.build_index(progress)
         progress(1.0, f"{len(self):,} vectors")
 
 

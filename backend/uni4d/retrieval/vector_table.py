@@ -1,60 +1,48 @@
-"""Vectors in a LanceDB table on disk, searched through a graph: for galleries too large to compare whole.
+"""Vectors in a LanceDB table on disk, searched through an index: for galleries too large to compare whole.
 
-The index is ``IVF_HNSW_SQ`` with one partition: a navigable small-world graph (Malkov and Yashunin 2016) over
-vectors of one byte a dimension. A search walks the graph with a list of ``beam`` candidates; the best
-``refine × k`` are compared again by their full vectors, so scores are exact, only membership is approximate.
+The table is what counts: vectors, row numbers, columns to filter by, changes. The index beside it
+(:mod:`uni4d.retrieval.ivf`) is derived from it and may lag behind. Each row of the table carries when it
+was written, and so does each vector of the index: where both agree the index speaks for the row; what the
+index holds beyond that is passed over, and what only the table holds is compared vector by vector. So a
+change is found at once, and an index of another table says nothing.
 
-Memory stays bounded whatever the gallery's size: vectors are written batch by batch as they come, and the
-graph is built in a process of its own, which can be stopped and takes its memory with it.
+Memory stays bounded whatever the gallery's size: vectors are written batch by batch as they come, pass
+through in pieces while the index is built, and are mapped into memory while it is searched.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import asdict, field, frozen, validators
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from uni4d.retrieval.exact import Allowed, ExactIndex, checked_vectors, unit_queries
+from uni4d.retrieval.ivf import IvfConfig, IvfIndex, Piece, build_ivf, drop_ivf, open_ivf
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Progress, silent
 
-__all__ = ["GraphConfig", "VectorBatch", "VectorTable"]
+__all__ = ["VectorBatch", "VectorTable"]
 
 Array = NDArray[Any]
 
 _NAME = "vectors"
+_WRITTEN = "written"
 _LISTED = 10_000
-"""Up to so many allowed rows are named in the query; of more, hits are searched until enough are allowed."""
-_WIDEST = 4_096
-"""Hits that are looked through for allowed ones before all vectors are."""
+"""Rows that are named in one condition."""
+_HELD = 100_000
+"""Up to so many vectors that the index lacks are held in memory; with more, each search reads all."""
+_REBUILT = 0.25
+"""Share of vectors that the index lacks or holds in vain, from which it is built anew instead of added to."""
 _KEPT = timedelta(minutes=10)
 """How long old versions of the table stay, for whoever is reading them."""
-_POLL_SECONDS = 0.2
-_DISK = "Free memory or disk space, or choose another folder."
-
-
-@frozen
-class GraphConfig:
-    """The graph. Larger numbers find more, and take longer."""
-
-    connections: int = field(default=20, validator=[validators.ge(4), validators.le(256)])
-    """Neighbours per vector (HNSW's M)."""
-    construction_beam: int = field(default=150, validator=[validators.ge(8), validators.le(4_096)])
-    """Candidates while building (efConstruction); decides how long building takes."""
-    beam: int = field(default=300, validator=[validators.ge(8), validators.le(4_096)])
-    """Candidates while searching (ef), at least."""
-    refine: int = field(default=2, validator=[validators.ge(1), validators.le(64)])
-    """Times k: how many of the best are compared again by their full vectors."""
 
 
 @frozen(eq=False)
@@ -69,29 +57,45 @@ class VectorBatch:
     """More columns to filter by, each of length B; every batch has the same."""
 
 
+@frozen(eq=False)
+class _Match:
+    """What the index says of the table as it is now."""
+
+    index: IvfIndex | None
+    alive: Array
+    """``[N]`` bool: which of the index's vectors are those of the table."""
+    fresh: Array
+    """``[F]`` int64: rows that the index lacks."""
+    held: ExactIndex | None
+    """Their vectors; ``None`` where there are none, or too many."""
+
+
 class VectorTable:
     """One table; ``config`` may differ from the one that it was built with."""
 
-    def __init__(self, folder: Path, config: GraphConfig | None = None) -> None:
+    def __init__(self, folder: Path, config: IvfConfig | None = None) -> None:
         """Open the table in ``folder``."""
         self._folder = folder
-        self._config = config or GraphConfig()
+        self._config = config or IvfConfig()
         database = _connect(folder)
         if _NAME not in database.list_tables().tables:
             raise Uni4DError("index-missing", f"{folder} holds no vectors.", "Build the index first.")
         self._table = database.open_table(_NAME)
+        if _WRITTEN not in self._table.schema.names:
+            raise Uni4DError("index-damaged", f"{folder} holds vectors of another format.", "Build it anew.")
         self._dimensions = int(self._table.schema.field("vector").type.list_size)
+        self._matched: _Match | None = None
 
     @classmethod
     def write(
         cls,
         folder: Path,
         batches: Iterable[VectorBatch],
-        config: GraphConfig | None = None,
+        config: IvfConfig | None = None,
         progress: Progress = silent,
         total: int | None = None,
     ) -> VectorTable:
-        """Write a new table, in place of one that is there; without a graph as yet.
+        """Write a new table, in place of one that is there; without an index as yet.
 
         ``total``, where it is known, only serves the progress.
         """
@@ -122,7 +126,12 @@ class VectorTable:
         except Exception as error:
             if faults:
                 raise faults[0] from None
-            raise Uni4DError("index-failed", f"{folder} cannot be written: {error}.", _DISK) from error
+            raise Uni4DError(
+                "index-failed",
+                f"{folder} cannot be written: {error}.",
+                "Free disk space, or choose another folder.",
+            ) from error
+        drop_ivf(folder)
         table = cls(folder, config)
         table._index_rows()
         return table
@@ -136,9 +145,8 @@ class VectorTable:
 
     @property
     def unindexed(self) -> int:
-        """Vectors that the graph does not hold: they are compared one by one. All, without a graph."""
-        stats = self._table.index_stats("vector_idx")
-        return len(self) if stats is None else int(stats.num_unindexed_rows)
+        """Vectors that the index does not hold: they are compared one by one. All, without an index."""
+        return len(self._match.fresh)
 
     # --- writing ------------------------------------------------------------------------------------
 
@@ -149,51 +157,39 @@ class VectorTable:
             raise Uni4DError(
                 "bad-vectors", f"{present} of {len(batch.rows)} row numbers are taken.", "Use upsert."
             )
+        self._matched = None
         self._table.add(_arrow(batch, self._dimensions))
 
     def upsert(self, batch: VectorBatch) -> None:
         """Replace the vectors of known row numbers, add those of new ones."""
+        self._matched = None
         merge = self._table.merge_insert("row").when_matched_update_all().when_not_matched_insert_all()
         merge.execute(_arrow(batch, self._dimensions))
 
     def delete(self, rows: Sequence[int] | Array) -> None:
         """Remove vectors; row numbers that do not exist are no error."""
+        self._matched = None
         for start in range(0, len(rows), _LISTED):
             self._table.delete(_named(rows[start : start + _LISTED]))
 
-    def build_graph(self, progress: Progress = silent) -> None:
-        """Build the graph over all vectors, or build it anew. Cancelling leaves the table as it was."""
-        expected = _expected_seconds(len(self), self._config)
-        started = time.monotonic()
-        context = multiprocessing.get_context("spawn")
-        receiver, sender = context.Pipe(duplex=False)
-        child = context.Process(
-            target=_build_graph, args=(self._folder, asdict(self._config), sender), daemon=True
-        )
-        child.start()
-        sender.close()
-        try:
-            while child.is_alive():
-                child.join(_POLL_SECONDS)
-                passed = time.monotonic() - started
-                # Nobody says how far it is: half of the bar for the time expected, half of the rest again …
-                fraction = 1.0 - 0.5 ** (passed / expected)
-                progress(fraction, f"graph over {len(self):,} vectors, {passed:.0f} s")
-            fault = receiver.recv() if receiver.poll() else f"process ended with {child.exitcode}"
-        except EOFError:
-            fault = f"process ended with {child.exitcode}"
-        finally:
-            if child.is_alive():
-                child.kill()
-                child.join()
-            receiver.close()
-        if fault:
-            raise Uni4DError("index-failed", f"The graph over {self._folder} was not built: {fault}.", _DISK)
-        self._table.checkout_latest()
-        progress(1.0, "graph built")
+    def build_index(self, progress: Progress = silent) -> None:
+        """Bring the index up to the table: add what it lacks, or build it anew where much has changed.
+
+        Cancelling leaves table and index as they were.
+        """
+        match = self._match
+        astray = len(match.fresh) + int(np.count_nonzero(~match.alive))
+        if match.index is None or astray > _REBUILT * len(self):
+            pieces, total, base = self._pieces(), len(self), None
+        elif len(match.fresh):
+            pieces, total, base = self._named_pieces(match.fresh), len(match.fresh), match.index
+        else:
+            return
+        build_ivf(self._folder, pieces, total, self._dimensions, self._config, progress, base)
+        self._matched = None
 
     def tidy(self) -> None:
-        """Take vectors added since into the graph, merge small files, drop old versions."""
+        """Merge small files of the table, drop its old versions."""
         self._table.optimize(cleanup_older_than=_KEPT)
 
     # --- reading ------------------------------------------------------------------------------------
@@ -203,7 +199,7 @@ class VectorTable:
         rows = np.empty(len(self), np.int64)
         vectors = np.empty((len(self), self._dimensions), np.float32)
         at = 0
-        for numbers, batch in self._stream():
+        for numbers, _, batch in self._pieces():
             rows[at : at + len(numbers)] = numbers
             vectors[at : at + len(numbers)] = batch
             at += len(numbers)
@@ -223,77 +219,72 @@ class VectorTable:
         ``where`` is an SQL condition over the columns, e.g. ``"faces < 5000"``, applied before the search.
         """
         queries = unit_queries(queries, self._dimensions)
-        mask, condition, count = self._restriction(allowed, where)
-        k = min(k, count)
-        found, scores = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-        for index, query in enumerate(queries if k else ()):
-            found[index], scores[index] = self._nearest(query, k, mask, condition, count)
-        return found, scores
+        allowed, match = self._allowed(allowed, where), self._match
+        if match.index is None or (len(match.fresh) and match.held is None):
+            return self._scanned(queries, k, allowed)
+        may = match.alive if allowed is None else match.alive & _is_allowed(match.index.rows, allowed)
+        found = match.index.search(queries, k, may)
+        if match.held is None:
+            return found
+        return _merged(found, match.held.search(queries, k, allowed=allowed), k)
 
-    def _restriction(self, allowed: Allowed, where: str) -> tuple[Array | None, str, int]:
-        """Mask by row number (for many allowed rows), SQL condition, and how many vectors satisfy both."""
-        if allowed is None:
-            return None, where, self._count(where) if where else len(self)
-        listed = np.asarray(allowed)
-        listed = np.flatnonzero(listed) if listed.dtype == bool else np.unique(listed.astype(np.int64))
-        if len(listed) <= _LISTED:
-            both = f"({where}) AND {_named(listed)}" if where else _named(listed)
-            return None, both, self._count(both) if len(listed) else 0
-        mask = np.zeros(int(listed[-1]) + 1, bool)
-        mask[listed] = True
-        existing = self.rows(where or "true")
-        return mask, where, int(_in_mask(existing, mask).sum())
+    def _allowed(self, allowed: Allowed, where: str) -> Array | None:
+        """Both restrictions as one: ``None``, a mask by row number, or row numbers."""
+        allowed = None if allowed is None else np.asarray(allowed)
+        if not where:
+            return allowed
+        rows = self.rows(where)
+        return rows if allowed is None else rows[_is_allowed(rows, allowed)]
 
-    def _nearest(
-        self, query: Array, k: int, mask: Array | None, condition: str, count: int
-    ) -> tuple[Array, Array]:
-        wanted = k if mask is None else int(1.5 * k * len(self) / count) + 10
-        while wanted <= max(k, _WIDEST):
-            rows, scores = self._hits(query, min(wanted, len(self)), condition)
-            if mask is not None:
-                kept = _in_mask(rows, mask)
-                rows, scores = rows[kept], scores[kept]
-            if len(rows) >= k:
-                return rows[:k], scores[:k]
-            wanted *= 4
-        return self._scanned(query, k, mask, condition)  # the filter is against the query: compare all
+    @property
+    def _match(self) -> _Match:
+        if self._matched is None:
+            self._matched = self._compare()
+        return self._matched
 
-    def _hits(self, query: Array, k: int, condition: str) -> tuple[Array, Array]:
-        """What the graph finds: at most ``k`` rows with their cosines, best first."""
-        search = (
-            self._table.search(query, vector_column_name="vector")
-            .distance_type("cosine")
-            .limit(k)
-            .ef(max(self._config.beam, k * self._config.refine))
-            .refine_factor(self._config.refine)
-            .select(["row", "_distance"])
+    def _compare(self) -> _Match:
+        stamps = self._table.search().select(["row", _WRITTEN]).limit(len(self) + 1).to_arrow()
+        rows, written = stamps["row"].to_numpy(), stamps[_WRITTEN].to_numpy()
+        index = open_ivf(self._folder, self._config, self._dimensions)
+        known = np.zeros(len(rows), bool)
+        if index is None or not len(rows):
+            alive = np.zeros(0 if index is None else len(index), bool)
+        else:
+            order = np.argsort(rows, kind="stable")
+            place = order[np.minimum(np.searchsorted(rows, index.rows, sorter=order), len(rows) - 1)]
+            alive = (rows[place] == index.rows) & (written[place] == index.written)
+            known[place[alive]] = True
+        fresh = rows[~known]
+        few = index is not None and 0 < len(fresh) <= _HELD
+        return _Match(index, alive, fresh, self._held(fresh) if few else None)
+
+    def _held(self, rows: Array) -> ExactIndex:
+        pieces = list(self._named_pieces(rows))
+        return ExactIndex(
+            np.concatenate([vectors for _, _, vectors in pieces]),
+            np.concatenate([numbers for numbers, _, _ in pieces]),
         )
-        if condition:
-            search = search.where(condition, prefilter=True)
-        with _condition_checked(condition):
-            hits = search.to_arrow()
-        rows = hits["row"].to_numpy()
-        scores = 1.0 - hits["_distance"].to_numpy()
-        order = np.lexsort((rows, -scores))
-        return rows[order], scores[order]
 
-    def _scanned(self, query: Array, k: int, mask: Array | None, condition: str) -> tuple[Array, Array]:
-        """The exact answer, batch by batch through all vectors."""
-        best_rows, best_scores = np.empty(0, np.int64), np.empty(0, np.float32)
-        for rows, vectors in self._stream(condition):
-            kept = np.ones(len(rows), bool) if mask is None else _in_mask(rows, mask)
-            best_rows = np.concatenate([best_rows, rows[kept]])
-            best_scores = np.concatenate([best_scores, vectors[kept] @ query])
-            order = np.lexsort((best_rows, -best_scores))[:k]
-            best_rows, best_scores = best_rows[order], best_scores[order]
-        return best_rows, best_scores
+    def _scanned(self, queries: Array, k: int, allowed: Array | None) -> tuple[Array, Array]:
+        """The exact answer, piece by piece through all vectors."""
+        best = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
+        for rows, _, vectors in self._pieces():
+            kept = slice(None) if allowed is None else _is_allowed(rows, allowed)
+            scores = queries @ vectors[kept].T
+            best = _merged(best, (np.broadcast_to(rows[kept], scores.shape), scores), k)
+        return best
 
-    def _stream(self, condition: str = "") -> Iterator[tuple[Array, Array]]:
-        """Row numbers ``[B]`` and vectors ``[B, D]``, a batch at a time."""
-        search = self._table.search().select(["row", "vector"]).limit(len(self) + 1)
+    def _pieces(self, condition: str = "") -> Iterator[Piece]:
+        """All rows, or those of a condition, a piece at a time."""
+        search = self._table.search().select(["row", _WRITTEN, "vector"]).limit(len(self) + 1)
         for batch in (search.where(condition) if condition else search).to_batches():
             vectors = batch.column("vector").flatten().to_numpy(zero_copy_only=False)
-            yield batch.column("row").to_numpy(), vectors.reshape(-1, self._dimensions)
+            rows, written = batch.column("row").to_numpy(), batch.column(_WRITTEN).to_numpy()
+            yield rows, written, vectors.reshape(-1, self._dimensions)
+
+    def _named_pieces(self, rows: Array) -> Iterator[Piece]:
+        for start in range(0, len(rows), _LISTED):
+            yield from self._pieces(_named(rows[start : start + _LISTED]))
 
     def _count(self, where: str) -> int:
         with _condition_checked(where):
@@ -326,30 +317,12 @@ def _condition_checked(condition: str) -> Iterator[None]:
         ) from error
 
 
-def _build_graph(folder: Path, settings: dict[str, int], answer: Connection) -> None:
-    """Runs in a process of its own; answers with what went wrong, or with nothing."""
-    try:
-        from lancedb.index import HnswSq
-
-        config = GraphConfig(**settings)
-        _connect(folder).open_table(_NAME).create_index(
-            "vector",
-            config=HnswSq(
-                distance_type="cosine",
-                num_partitions=1,
-                m=config.connections,
-                ef_construction=config.construction_beam,
-            ),
-        )
-    except Exception as error:
-        answer.send(str(error) or type(error).__name__)
-        raise
-    answer.send("")
-
-
-def _expected_seconds(count: int, config: GraphConfig) -> float:
-    """Half the time that building takes on two idle cores, roughly; for the progress only."""
-    return max(1.0, count * config.construction_beam * 4e-7 * np.log2(count + 2) / 10.0)
+def _merged(one: tuple[Array, Array], other: tuple[Array, Array], k: int) -> tuple[Array, Array]:
+    """The best ``k`` of two lots of hits, rows ``[Q, ·]`` and scores ``[Q, ·]``; equal scores go by row."""
+    rows = np.concatenate([one[0], other[0]], axis=1)
+    scores = np.concatenate([one[1], other[1]], axis=1)
+    order = np.lexsort((rows, -scores), axis=1)[:, :k]
+    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def _arrow(batch: VectorBatch, dimensions: int) -> Any:
@@ -363,7 +336,8 @@ def _arrow(batch: VectorBatch, dimensions: int) -> Any:
         )
     if len(rows) != len(vectors) or len(np.unique(rows)) != len(rows):
         raise Uni4DError("bad-vectors", f"{len(vectors)} vectors need as many different row numbers.")
-    columns = {"row": pa.array(rows), **{name: pa.array(column) for name, column in batch.columns.items()}}
+    columns = {"row": pa.array(rows), _WRITTEN: pa.array(np.full(len(rows), time.time_ns()))}
+    columns.update((name, pa.array(column)) for name, column in batch.columns.items())
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), dimensions)
     return pa.record_batch(columns)
 
@@ -378,6 +352,9 @@ def _named(rows: Sequence[int] | Array) -> str:
     return "row IN (" + ", ".join(str(int(row)) for row in rows) + ")" if len(rows) else "false"
 
 
-def _in_mask(rows: Array, mask: Array) -> Array:
-    inside = rows < len(mask)
-    return inside & mask[np.where(inside, rows, 0)]
+def _is_allowed(rows: Array, allowed: Array) -> Array:
+    """Which of ``rows`` a mask by row number, or a list of row numbers, holds."""
+    if allowed.dtype != bool:
+        return np.isin(rows, allowed.astype(np.int64))
+    inside = (rows >= 0) & (rows < len(allowed))
+    return inside & allowed[np.where(inside, rows, 0)] if len(allowed) else inside

@@ -1,4 +1,4 @@
-"""Vector search: the exact index against a plain sort, the graph against exact search, both after changes."""
+"""Vector search: the exact index against a plain sort, the stored one against exact search; after changes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from uni4d.retrieval.index import ExactIndex, GraphConfig, IndexConfig, StoredIndex, VectorBatch
+from uni4d.retrieval.index import ExactIndex, IndexConfig, IvfConfig, StoredIndex, VectorBatch
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Cancelled
 
 Array = NDArray[Any]
 
 DIMENSIONS = 24
-SMALL = IndexConfig(exact_limit=500, graph=GraphConfig(connections=12, construction_beam=60, beam=80))
+SMALL = IndexConfig(exact_limit=500, ivf=IvfConfig(probes=24, compared=100))
 
 
 def unit(count: int, seed: int = 0, dimensions: int = DIMENSIONS) -> Array:
@@ -170,18 +170,18 @@ def _change(index: StoredIndex, vectors: Array) -> None:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Array]:
-    """A gallery past the limit, with its graph."""
+    """A gallery past the limit, with its index."""
     folder, vectors = tmp_path_factory.mktemp("large"), unit(16_000)
     said: list[tuple[float, str]] = []
     StoredIndex.build(folder, batches(vectors), SMALL, lambda *step: said.append(step), total=16_000)
     fractions = [fraction for fraction, _ in said]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
-    assert any("graph" in message for _, message in said)
+    assert any("index" in message for _, message in said)
     return folder, vectors
 
 
 @pytest.mark.slow
-def test_the_graph_finds_what_exact_search_finds(large: tuple[Path, Array]) -> None:
+def test_the_index_finds_what_exact_search_finds(large: tuple[Path, Array]) -> None:
     folder, vectors = large
     index, queries = StoredIndex(folder, SMALL), unit(60, seed=1)
     assert not index.is_exact
@@ -195,7 +195,7 @@ def test_the_graph_finds_what_exact_search_finds(large: tuple[Path, Array]) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("restriction", ["few", "many", "against", "where", "both", "none"])
-def test_the_graph_keeps_to_what_is_allowed(large: tuple[Path, Array], restriction: str) -> None:
+def test_the_index_keeps_to_what_is_allowed(large: tuple[Path, Array], restriction: str) -> None:
     folder, vectors = large
     index, queries = StoredIndex(folder, SMALL), unit(8, seed=1)
     every = np.arange(len(vectors))
@@ -229,11 +229,11 @@ def test_changes_of_a_large_gallery_are_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_cancelling_the_graph_leaves_a_gallery_that_can_be_searched(tmp_path: Path) -> None:
+def test_cancelling_the_index_leaves_a_gallery_that_can_be_searched(tmp_path: Path) -> None:
     vectors = unit(3_000)
 
     def stop(fraction: float, message: str) -> None:
-        if "graph" in message:
+        if "index" in message:
             raise Cancelled
 
     with pytest.raises(Cancelled):

@@ -1,63 +1,126 @@
 """The motion program: what moves, how far, how often. It is what the report shows and the panel edits.
 
 A program is a handful of *tracks* over one clip. It holds no geometry: amplitudes are relative to the
-body (see :attr:`Track.amplitude`), so one program fits every mesh.
+body (see :attr:`Track.amplitude`), so one program fits every mesh. It is plain JSON to a person, who may edit
+it and have it played again: ``uni4d animate --program FILE``.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cattrs
-from attrs import evolve, field, frozen, validators
+from attrs import Attribute, evolve, field, fields, frozen
+from cattrs.gen import make_dict_structure_fn
 
-from uni4d.config import explain
+from uni4d.video.verbs import VERBS
 from uni4d_shared.errors import Uni4DError
 
-__all__ = ["MotionProgram", "Track"]
+__all__ = ["PARTS", "MotionProgram", "Track", "read_program"]
 
 Vector = tuple[float, float, float]
 
+PARTS = ("whole", "head", "wheels", "blades", "door", "lid", "drawer")
+"""What a track can move alone; verbs that mean a limb (wave, wag, flap, walk) find it themselves."""
+
+
+_Validator = Callable[[Any, "Attribute[Any]", Any], None]
+
+
+def _number(low: float, high: float, *, above: bool = False) -> _Validator:
+    """A validator: a finite number from ``low`` (or ``above`` it) to ``high``."""
+
+    def check(_: Any, attribute: Attribute[float], value: float) -> None:
+        if not (low < value <= high if above else low <= value <= high):
+            bounds = f"above {low:g}, at most {high:g}" if above else f"from {low:g} to {high:g}"
+            raise ValueError(f"{attribute.name} is {value:g}, expected {bounds}")
+
+    return check
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected a number, got {value!r}")
+    return float(value)
+
 
 def _vector(value: Any) -> Vector:
-    x, y, z = (float(number) for number in value)
+    if isinstance(value, str) or len(value) != 3:
+        raise ValueError(f"axis is {value!r}, expected three numbers")
+    x, y, z = (_float(number) for number in value)
     return x, y, z
+
+
+def _one_of(known: tuple[str, ...]) -> _Validator:
+    def check(_: Any, attribute: Attribute[str], value: str) -> None:
+        if value not in known:
+            raise ValueError(f"{attribute.name} is {value!r}, expected one of: {', '.join(known)}")
+
+    return check
 
 
 @frozen
 class Track:
-    """One verb acting on the body for the whole clip."""
+    """One verb acting on the body, for the whole clip or from ``start`` to ``stop``.
 
-    verb: str
+    Before its start a verb does nothing; after its stop one that happens once (open, fall, fade) holds its
+    end, until a later track with its opposite (close, rise, light up) takes that back.
+    """
+
+    verb: str = field(validator=_one_of(tuple(sorted(VERBS))))
     """A key of :data:`uni4d.video.verbs.VERBS`."""
-    cycles: float = field(default=1.0, converter=float, validator=validators.gt(0.0))
-    """Repetitions in the clip; a whole number for a cyclic verb, so that the clip loops."""
-    amplitude: float = field(default=1.0, converter=float)
+    cycles: float = field(default=1.0, converter=_float, validator=_number(0.0, 1000.0, above=True))
+    """Repetitions from start to stop; a whole number for a cyclic verb, so that the clip loops."""
+    amplitude: float = field(default=1.0, converter=_float, validator=_number(-100.0, 100.0))
     """In the verb's unit: radians, radii of the bounding sphere, or a ratio of change."""
     axis: Vector = field(default=(0.0, 0.0, 1.0), converter=_vector)
     """Unit vector in the world: turned about (right-hand rule), or moved along."""
-    phase: float = field(default=0.0, converter=float)
-    """Cycles that have passed at time zero."""
-    part: str = "whole"
-    """Light verbs: ``whole`` or ``head``."""
+    phase: float = field(default=0.0, converter=_float, validator=_number(-100.0, 100.0))
+    """Cycles that have passed at the start."""
+    part: str = field(default="whole", validator=_one_of(PARTS))
+    """What moves, of :data:`PARTS`."""
+    start: float = field(default=0.0, converter=_float, validator=_number(0.0, 1.0))
+    """When it begins, as a share of the clip."""
+    stop: float = field(default=1.0, converter=_float, validator=_number(0.0, 1.0))
+    """When it ends, as a share of the clip."""
 
     @axis.validator
-    def _is_a_direction(self, attribute: Any, value: Vector) -> None:
-        if abs(sum(number * number for number in value) - 1.0) > 1e-6:
-            raise ValueError(f"Track.axis: expected a unit vector, got {value}")
+    def _is_a_direction(self, attribute: Attribute[Vector], value: Vector) -> None:
+        if not abs(sum(number * number for number in value) - 1.0) <= 1e-6:
+            raise ValueError(f"axis is {value}, expected a unit vector")
+
+    @stop.validator
+    def _is_after_start(self, attribute: Attribute[float], value: float) -> None:
+        if not value - self.start >= 1e-3:
+            raise ValueError(f"stop is {value:g}, expected more than start, {self.start:g}")
+
+    def phase_at(self, share: float) -> float:
+        """Cycles that have passed when ``share`` of the clip has."""
+        inner = (share - self.start) / (self.stop - self.start)
+        if self.start > 0.0 or self.stop < 1.0:
+            inner = min(max(inner, 0.0), 1.0)
+        return self.phase + self.cycles * inner
 
 
 @frozen
 class MotionProgram:
     """Tracks that run at the same time, and how they were found."""
 
-    tracks: tuple[Track, ...]
-    duration: float = field(converter=float, validator=validators.gt(0.0))
+    tracks: tuple[Track, ...] = field()
+    duration: float = field(converter=_float, validator=_number(0.0, 600.0, above=True))
     """Seconds of one loop of the clip; frame i is at time i / fps."""
     motion_text: str = ""
     """The words that it was made from."""
     notes: tuple[str, ...] = ()
     """For a person: what was not understood, what was chosen instead, what was scaled to the frame."""
+
+    @tracks.validator
+    def _are_not_too_many(self, attribute: Attribute[tuple[Track, ...]], value: tuple[Track, ...]) -> None:
+        if len(value) > 32:
+            raise ValueError(f"tracks are {len(value)}, expected at most 32")
 
     @property
     def verbs(self) -> tuple[str, ...]:
@@ -70,45 +133,86 @@ class MotionProgram:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings, ready for msgpack and JSON."""
-        return {
-            "motion_text": self.motion_text,
-            "duration": self.duration,
-            "notes": list(self.notes),
-            "tracks": [
-                {
-                    "verb": track.verb,
-                    "cycles": track.cycles,
-                    "amplitude": track.amplitude,
-                    "axis": list(track.axis),
-                    "phase": track.phase,
-                    "part": track.part,
-                }
-                for track in self.tracks
-            ],
-        }
+        values: dict[str, Any] = json.loads(json.dumps(_converter.unstructure(self)))
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> MotionProgram:
-        """The inverse of :meth:`to_dict`; ``Uni4DError("program-invalid")`` says what is wrong with
-        ``values``."""
-        from uni4d.video.verbs import VERBS
-
+        """The inverse of :meth:`to_dict`; ``Uni4DError("program-invalid")`` names the fields of ``values``
+        that are wrong."""
         try:
-            program = _converter.structure(values, cls)
+            return _converter.structure(values, cls)
         except (cattrs.BaseValidationError, ValueError, TypeError, KeyError) as error:
             raise Uni4DError(
                 "program-invalid",
-                f"Not a motion program: {explain(error)}.",
-                "Send one made by `uni4d animate`.",
+                f"Not a motion program: {'; '.join(_complaints(error))}.",
+                "Mend the fields that are named; `uni4d animate --json` prints a valid program.",
             ) from error
-        unknown = [verb for verb in program.verbs if verb not in VERBS]
-        if unknown:
-            raise Uni4DError(
-                "program-invalid",
-                f"Unknown verb in the motion program: {', '.join(unknown)}.",
-                f"Known verbs: {', '.join(sorted(VERBS))}.",
-            )
-        return program
+
+
+def read_program(path: Path) -> MotionProgram:
+    """A program that a person edited: a JSON file, either the program or what ``uni4d animate --json``
+    printed around it."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Uni4DError("program-invalid", f"{path}: {error}.", "Give a readable JSON file.") from error
+    if isinstance(values, dict) and "tracks" not in values and isinstance(values.get("program"), dict):
+        values = values["program"]
+    return MotionProgram.from_dict(values)
+
+
+def _complaints(error: BaseException, path: str = "") -> list[str]:
+    """``tracks[0].cycles is -1, expected …``: what ``cattrs`` or a validator found wrong, and where."""
+    if isinstance(error, cattrs.BaseValidationError):
+        found = []
+        for inner in error.exceptions:
+            here = path
+            for note in getattr(inner, "__notes__", ()):
+                if isinstance(note, cattrs.IterableValidationNote):
+                    here += f"[{note.index}]"
+                elif isinstance(note, cattrs.AttributeValidationNote):
+                    here = _joined(here, note.name)
+            found += _complaints(inner, here)
+        return found
+    if isinstance(error, KeyError):
+        return [f"{path or error.args[0]} is missing"]
+    text = str(error)
+    name = text.split(" ", 1)[0]
+    if name in {attribute.name for kind in (Track, MotionProgram) for attribute in fields(kind)}:
+        # A validator names the field itself, and cattrs has named it too when it failed while it was read.
+        return [_joined(path.removesuffix(name).removesuffix("."), text)]
+    return [f"{path or 'the program'}: {text}"]
+
+
+def _joined(path: str, rest: str) -> str:
+    return f"{path}.{rest}" if path else rest
+
+
+def _strict(kind: type, words: str) -> Callable[[Any, Any], Any]:
+    """Reads a JSON value of one kind and coerces nothing: "2" is no number, and 5 no list."""
+
+    def read(value: Any, _: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
+            raise ValueError(f"got {value!r}, expected {words}")
+        return kind(value)
+
+    return read
+
+
+def _fields_only(kind: type) -> Callable[[Any, Any], Any]:
+    read: Callable[[Any, Any], Any] = make_dict_structure_fn(kind, _converter)
+
+    def check(value: Any, _: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError(f"got {value!r}, expected an object with fields")
+        return read(value, kind)
+
+    return check
 
 
 _converter = cattrs.Converter(forbid_extra_keys=False)
+_converter.register_structure_hook(float, _strict(float, "a number"))
+_converter.register_structure_hook(str, _strict(str, "text"))
+_converter.register_structure_hook(Track, _fields_only(Track))
+_converter.register_structure_hook(MotionProgram, _fields_only(MotionProgram))

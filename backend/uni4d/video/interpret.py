@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from attrs import evolve
+from attrs import evolve, frozen
 from numpy.typing import ArrayLike
 
-from uni4d.video.lexicon import Modifier, find_modifiers, find_verbs, gerund, unknown_motions
+from uni4d.video.clauses import Clause, beginnings, part_named, read_clauses
+from uni4d.video.lexicon import Modifier, VerbMatch, find_modifiers, gerund, unknown_motions
+from uni4d.video.modifiers import Kind
 from uni4d.video.program import MotionProgram, Track
 from uni4d.video.verbs import DEFAULT_VERB, VERBS, Verb, words
 from uni4d_shared.errors import Uni4DError
@@ -31,6 +34,21 @@ _WINGED = frozenset(
 
 _LAMPS = frozenset(words("lamp, light, lantern, candle, torch, bulb, lamppost, chandelier, streetlight"))
 """Objects that light up at the head, not all over."""
+
+_OWNERS = {
+    "drawer": frozenset(words("drawer, drawers, dresser, nightstand")),
+    "door": frozenset(
+        words(
+            "door, cupboard, wardrobe, cabinet, fridge, refrigerator, oven, safe, locker, closet, armoire, "
+            "microwave, gate, sideboard, freezer, bookcase"
+        )
+    ),
+    "lid": frozenset(words("chest, box, bin, trunk, laptop, pot, jar, toilet, coffin, suitcase, casket")),
+}
+"""Part → the things that open by it."""
+
+_BLADED = frozenset(words("fan, windmill, turbine, propeller, ventilator"))
+"""Things whose blades turn when they do."""
 
 _GROUNDED = frozenset({"walk", "run", "drive", "swim", "slide", "hover"})
 """Verbs that “in circles” leads along a level circle, upright."""
@@ -53,25 +71,57 @@ def interpret(
     the verb that is nearest by text embedding; no motion at all becomes a gentle default. Both are noted.
     """
     text = query.motion_text.strip()
-    matches, modifiers = find_verbs(text), find_modifiers(text)
-    names: list[str] = list(dict.fromkeys([match.verb for match in matches]))
     notes: list[str] = []
-    if not text or not re.search(r"[^\W\d_]", text):
-        names = [DEFAULT_VERB]
-        notes.append(f"The prompt names no motion; it is {gerund(DEFAULT_VERB)} gently.")
-    elif not names and any(modifier.kind == "path" and modifier.value == "circle" for modifier in modifiers):
-        names = ["orbit"]
-    elif not names:
+    clauses = read_clauses(text)
+    if not clauses:
+        clauses = [_stand_in(text, embed_text, notes)]
+    elif unknown := unknown_motions(text, beginnings(text)):
+        notes.append(_left_out(unknown, embed_text))
+    groups = _groups(_with_company(clauses, query.object_text))
+    spans = _spans([max(_seconds(told) for told in group) for group in groups])
+    tracks = [
+        _track(told, query.object_text, duration, span, speed, amplitude, notes)
+        for group, span in zip(groups, spans, strict=True)
+        for told in group
+    ]
+    return MotionProgram(tuple(tracks), duration, query.motion_text, tuple(dict.fromkeys(notes)))
+
+
+@frozen
+class _Told:
+    """A verb and what was said about it."""
+
+    verb: Verb
+    modifiers: tuple[Modifier, ...]
+    part: str
+    follows: bool
+
+    def all(self, kind: Kind) -> list[Any]:
+        """The values of one kind of modifier."""
+        return [modifier.value for modifier in self.modifiers if modifier.kind == kind]
+
+
+def _stand_in(text: str, embed_text: EmbedText | None, notes: list[str]) -> Clause:
+    """What stands for a text without a verb of the lexicon."""
+    modifiers = tuple(find_modifiers(text))
+    if not re.search(r"[^\W\d_]", text):
+        name = DEFAULT_VERB
+        notes.append(f"The prompt names no motion; it is {gerund(name)} gently.")
+    elif any(modifier.value == "circle" for modifier in modifiers):
+        name = "orbit"
+    else:
         name, cosine = nearest_verb(text, embed_text)
-        names = [name]
         notes.append(f"Unknown motion “{text}”; the nearest verb is “{gerund(name)}” (cosine {cosine:.2f}).")
-    elif unknown := unknown_motions(text):
-        notes.append(f"Left out, because the lexicon does not know it: {', '.join(unknown)}.")
-    names = _with_company(names, modifiers, query.object_text)
-    tracks = tuple(
-        _track(VERBS[name], modifiers, query.object_text, duration, speed, amplitude, notes) for name in names
-    )
-    return MotionProgram(tracks, duration, query.motion_text, tuple(dict.fromkeys(notes)))
+    return Clause(VerbMatch(name, text, 0, len(text)), modifiers, follows=False, part=part_named(text, name))
+
+
+def _left_out(unknown: list[str], embed_text: EmbedText | None) -> str:
+    """What was not understood beside what was, each with the verb that comes nearest to it."""
+    said = []
+    for word in unknown:
+        nearest = f" (nearest verb: “{gerund(nearest_verb(word, embed_text)[0])}”)" if embed_text else ""
+        said.append(word + nearest)
+    return f"Left out, because the lexicon does not know it: {', '.join(said)}."
 
 
 def nearest_verb(text: str, embed_text: EmbedText | None) -> tuple[str, float]:
@@ -96,19 +146,78 @@ def _unit(vector: ArrayLike) -> np.ndarray:
     return array / max(float(np.linalg.norm(array)), 1e-12)
 
 
-def _with_company(names: list[str], modifiers: list[Modifier], object_text: str) -> list[str]:
-    """Verbs that come along: a gait that is told where to go travels there, and wings beat in flight."""
-    paths = {modifier.value for modifier in modifiers if modifier.kind == "path"}
-    led = any(modifier.kind == "direction" for modifier in modifiers)
-    if "circle" in paths and "fly" in names:
-        names = ["circle" if name == "fly" else name for name in names]
-    elif "circle" in paths and _GROUNDED & set(names):
-        names = [name for name in names if VERBS[name].layer != "path"] + ["orbit"]
-    elif led and {"walk", "run"} & set(names) and all(VERBS[name].layer != "path" for name in names):
-        names = [*names, "drive" if "return" in paths else "approach"]
-    if {"fly", "circle"} & set(names) and "flap" not in names and _WINGED & set(_words(object_text)):
-        names = [*names, "flap"]
-    return names
+def _with_company(clauses: list[Clause], object_text: str) -> list[_Told]:
+    """Verbs as they are played: a gait that is told where to go travels there, wings beat in flight, a wheel
+    that goes round spins."""
+    told: list[_Told] = []
+    names = {clause.verb for clause in clauses}
+    for clause in clauses:
+        paths = {modifier.value for modifier in clause.modifiers if modifier.kind == "path"}
+        led = any(modifier.kind == "direction" for modifier in clause.modifiers)
+        played = _played(clause, paths)
+        told += [_Told(VERBS[name], clause.modifiers, clause.part, clause.follows) for name in played[:1]]
+        travels = any(VERBS[name].layer == "path" for name in (*names, *played))
+        if clause.verb in ("walk", "run") and led and not travels:
+            played.append("drive" if "return" in paths else "approach")
+        if {"fly", "circle"} & set(played) and "flap" not in names and _WINGED & set(_words(object_text)):
+            told.append(_Told(VERBS["flap"], (), "whole", follows=False))
+        told += [_Told(VERBS[name], clause.modifiers, clause.part, follows=False) for name in played[1:]]
+        if "return" in paths and clause.verb in _UNDONE_BY and _UNDONE_BY[clause.verb] not in names:
+            told.append(_Told(VERBS[_UNDONE_BY[clause.verb]], clause.modifiers, clause.part, follows=True))
+    if "rise" in names:  # what goes up comes down, and does not topple
+        told = [evolve(one, verb=VERBS["drop"]) if one.verb.name == "fall" else one for one in told]
+    return told
+
+
+_UNDONE_BY = {"open": "close", "grow": "shrink", "rise": "drop", "approach": "leave", "light_up": "fade"}
+"""Verb → the one that brings it back again: “opens and back”."""
+
+_DEPARTING = frozenset({"walk", "run", "drive", "fly", "slide", "roll", "swim", "jump", "bounce"})
+"""Verbs that “away” or “towards us” leads there."""
+
+
+def _played(clause: Clause, paths: set[Any]) -> list[str]:
+    """The clause's verb as the words about it make it, and the path that it takes with it."""
+    verb = clause.verb
+    if clause.part in ("wheels", "blades") and verb in ("orbit", "circle", "roll"):
+        return ["spin"]
+    if clause.part == "head" and verb == "spin":
+        return ["look"]
+    if clause.part == "drawer" and verb == "slide":
+        return ["open"]
+    if clause.part in ("door", "lid") and verb in ("swing", "slide"):
+        return ["open"]
+    if "circle" in paths and verb == "fly":
+        return ["circle"]
+    if "circle" in paths and verb in _GROUNDED:
+        return ["orbit"] if VERBS[verb].layer == "path" else [verb, "orbit"]
+    for word, path in (("away", "leave"), ("toward", "approach")):
+        if word in paths and verb in _DEPARTING:
+            return [path] if verb in ("drive", "fly", "slide") else [verb, path]
+    return [verb]
+
+
+def _groups(told: list[_Told]) -> list[list[_Told]]:
+    """What happens together, group after group; a verb once a group."""
+    groups: list[list[_Told]] = []
+    for one in told:
+        if one.follows or not groups:
+            groups.append([])
+        if all(one.verb.name != other.verb.name for other in groups[-1]):
+            groups[-1].append(one)
+    return groups
+
+
+def _seconds(told: _Told) -> float:
+    """How long a verb would like to take."""
+    counts = told.all("count") or [1.0]
+    return float(told.verb.period * counts[0] / math.prod(told.all("speed") or [1.0]))
+
+
+def _spans(seconds: list[float]) -> list[tuple[float, float]]:
+    """The shares of the clip from start to stop in which groups that would like ``seconds`` happen."""
+    ends = [sum(seconds[: index + 1]) / sum(seconds) for index in range(len(seconds))]
+    return list(zip([0.0, *ends[:-1]], [*ends[:-1], 1.0], strict=True))
 
 
 def _words(text: str) -> list[str]:
@@ -118,45 +227,79 @@ def _words(text: str) -> list[str]:
 
 
 def _track(
-    verb: Verb,
-    modifiers: list[Modifier],
+    told: _Told,
     object_text: str,
     duration: float,
+    span: tuple[float, float],
     speed: float,
     amplitude: float,
     notes: list[str],
 ) -> Track:
-    for modifier in modifiers:
-        if modifier.kind == "speed":
-            speed *= float(modifier.value)  # type: ignore[arg-type]
-        elif modifier.kind == "amplitude" and verb.name not in _FULL_TURNS:
-            amplitude *= float(modifier.value)  # type: ignore[arg-type]
-    counts = [float(m.value) for m in modifiers if m.kind == "count"]  # type: ignore[arg-type]
+    verb, (start, stop) = told.verb, span
+    speed *= math.prod(told.all("speed"))
+    seconds = duration * (stop - start)
+    if not verb.cyclic or told.all("angle"):
+        stop = start + (stop - start) * min(_once(verb, seconds) / speed / seconds, 1.0)
     track = Track(
         verb=verb.name,
-        cycles=_cycles(verb, duration, speed, counts, notes),
-        amplitude=verb.amplitude * (1.0 if verb.name in _FULL_TURNS else amplitude),
+        cycles=1.0 if told.all("angle") else _cycles(told, seconds, speed, notes),
+        amplitude=_amplitude(told, amplitude),
         axis=verb.axis,
-        part="head" if verb.layer == "light" and _LAMPS & set(_words(object_text)) else "whole",
+        part=_part(told, object_text),
+        start=start,
+        stop=stop,
     )
-    for modifier in modifiers:
-        if modifier.kind == "turning" and VERBS[verb.name].axis == (0.0, 0.0, 1.0):
-            track = evolve(track, axis=(0.0, 0.0, float(modifier.value)))  # type: ignore[arg-type]
-        elif modifier.kind == "direction":
-            track = _directed(track, verb, modifier.value)  # type: ignore[arg-type]
+    for turning in told.all("turning"):
+        if verb.axis == (0.0, 0.0, 1.0):
+            track = evolve(track, axis=(0.0, 0.0, float(turning)))
+    for direction in told.all("direction"):
+        track = _directed(track, verb, direction)
     return track
 
 
-def _cycles(verb: Verb, duration: float, speed: float, counts: list[float], notes: list[str]) -> float:
+def _once(verb: Verb, seconds: float) -> float:
+    """Seconds that a verb takes which happens once in a span of ``seconds``: gravity does not wait, the
+    others take their time."""
+    return verb.period if verb.name in ("fall", "drop") else max(verb.period, 0.75 * seconds)
+
+
+def _amplitude(told: _Told, amplitude: float) -> float:
+    verb = told.verb
+    if angles := told.all("angle"):
+        return float(angles[0]) if verb.unit == "radians" else verb.amplitude
+    if verb.name in ("grow", "shrink") and (sizes := told.all("size")):
+        return abs(float(sizes[0]) - 1.0)
+    if verb.name in _FULL_TURNS:
+        return verb.amplitude
+    return float(verb.amplitude * amplitude * math.prod(told.all("amplitude")))
+
+
+def _part(told: _Told, object_text: str) -> str:
+    """The part that was named, or the one that a thing of this name has for this verb."""
+    if told.part != "whole":
+        return told.part
+    things = set(_words(object_text))
+    if told.verb.layer == "light" and _LAMPS & things:
+        return "head"
+    if told.verb.name in ("open", "close"):
+        return next((part for part, owners in _OWNERS.items() if owners & things), "whole")
+    if told.verb.name == "spin" and _BLADED & things and not told.all("angle"):
+        return "blades"
+    return "whole"
+
+
+def _cycles(told: _Told, seconds: float, speed: float, notes: list[str]) -> float:
     """Whole cycles for a verb that repeats, so that the clip loops; one course for a verb that does not."""
-    if not verb.cyclic:
+    if not told.verb.cyclic:
         return 1.0
-    if counts:
-        return counts[0]
-    wanted = duration * speed / verb.period
+    if counts := told.all("count"):
+        return float(counts[0])
+    periods = told.all("period")
+    wanted = seconds / float(periods[0]) if periods else seconds * speed / told.verb.period
     cycles = max(1.0, float(round(wanted)))
     if wanted < 0.75:
-        notes.append(f"One cycle of “{gerund(verb.name)}” is the least that loops in {duration:g} s.")
+        name = gerund(told.verb.name)
+        notes.append(f"One cycle of “{name}” is the least that loops in {seconds:g} s.")
     return cycles
 
 

@@ -7,12 +7,14 @@ skipped, and the longest phrase wins: ``"flies in circles"`` is ``circle``, ``"s
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from functools import cache
-from typing import Literal
 
 from attrs import frozen
 
+from uni4d.video.modifiers import IMPLIED, MODIFIERS, NUMBERS, Effect, Kind, Value
 from uni4d.video.verbs import VERBS, words
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "find_verbs",
     "gerund",
     "motion_words",
+    "scan",
     "unknown_motions",
 ]
 
@@ -40,48 +43,21 @@ class VerbMatch:
 
 @frozen
 class Modifier:
-    """What a word like *slowly* does to the tracks."""
+    """What a word like *slowly* does to the tracks; see :mod:`uni4d.video.modifiers`."""
 
-    kind: Literal["speed", "amplitude", "count", "direction", "turning", "path"]
-    value: float | tuple[float, float, float] | str
+    kind: Kind
+    value: Value
     phrase: str
+    start: int = 0
+    stop: int = 0
+    """Its span in characters of the text."""
 
-
-_UP, _DOWN = (0.0, 0.0, 1.0), (0.0, 0.0, -1.0)
-_AHEAD, _BACK = (0.0, -1.0, 0.0), (0.0, 1.0, 0.0)
-_LEFT, _RIGHT = (1.0, 0.0, 0.0), (-1.0, 0.0, 0.0)  # the object's own: it faces −Y with its head up
-
-_Effect = tuple[str, float | tuple[float, float, float] | str]
-_MODIFIERS: tuple[tuple[str, tuple[_Effect, ...]], ...] = (
-    ("slowly, slow, lazily, calmly, leisurely, sluggishly", (("speed", 0.5),)),
-    ("fast, quickly, rapidly, swiftly, quick, rapid, speedily, hastily, furiously", (("speed", 2.0),)),
-    ("gently, softly, smoothly", (("speed", 0.7), ("amplitude", 0.6))),
-    ("slightly, little, subtly, barely, bit", (("amplitude", 0.5),)),
-    ("wildly, strongly, hard, high, vigorously, widely, violently, heavily", (("amplitude", 1.5),)),
-    ("once, one time, one turn", (("count", 1.0),)),
-    ("twice, two time, two turn, double", (("count", 2.0),)),
-    ("thrice, three time, three turn", (("count", 3.0),)),
-    ("four time, four turn", (("count", 4.0),)),
-    ("clockwise", (("turning", -1.0),)),
-    ("counterclockwise, anticlockwise, counter clockwise", (("turning", 1.0),)),
-    ("upward, upwards", (("direction", _UP),)),
-    ("downward, downwards", (("direction", _DOWN),)),
-    ("forward, forwards, ahead", (("direction", _AHEAD),)),
-    ("backward, backwards", (("direction", _BACK),)),
-    ("left, leftward, leftwards, sideways, side to side, from side to side", (("direction", _LEFT),)),
-    ("right, rightward, rightwards", (("direction", _RIGHT),)),
-    ("left and right", (("direction", _LEFT),)),
-    ("up and down", (("direction", _UP), ("path", "return"))),
-    ("back and forth, to and fro, forward and backward", (("direction", _AHEAD), ("path", "return"))),
-    ("in circle, in loop, around in circle, round in circle, around, round", (("path", "circle"),)),
-    ("in place, on spot", (("path", "place"),)),
-)
-"""Phrases → their effects."""
 
 _SKIPPED = frozenset(
     words(
         "a, an, the, its, it, his, her, their, is, are, was, be, being, been, and, then, while, as, "
-        "with, very, really, happily, sadly, my, your, our, that, which, who, own"
+        "with, very, really, happily, sadly, my, your, our, that, which, who, own, itself, himself, herself, "
+        "themselves, all, way, both, first"
     )
 )
 """Words that say nothing about the motion; phrases are compared without them."""
@@ -117,6 +93,12 @@ _IRREGULAR = {
     "beat": "beaten beating",
     "wring": "wrung wringing",
     "shut": "shutting",
+    "shoot": "shot shooting",
+    "halve": "halves halved halving",
+    "step": "steps stepped stepping",
+    "creep": "crept creeping",
+    "catch": "caught catching",
+    "burst": "bursting",
     "lie": "lay lying",
     "sit": "sat sitting",
     "do": "does did doing done",
@@ -176,9 +158,9 @@ def _without_skipped(phrase: str) -> str:
 
 
 @cache
-def _effects() -> dict[str, tuple[_Effect, ...]]:
+def _effects() -> dict[str, tuple[Effect, ...]]:
     """The modifiers by phrase, skipped words left out."""
-    return {_without_skipped(phrase): effects for phrases, effects in _MODIFIERS for phrase in words(phrases)}
+    return {_without_skipped(phrase): effects for phrases, effects in MODIFIERS for phrase in words(phrases)}
 
 
 @cache
@@ -204,7 +186,7 @@ class _Token:
 def _tokens(text: str) -> list[_Token]:
     bases = _bases()
     tokens = []
-    for match in re.finditer(r"[a-z]+", text.lower()):
+    for match in re.finditer(r"[a-z]+|\d+", text.lower()):
         word = match.group()
         if word in _SKIPPED:
             continue
@@ -212,9 +194,13 @@ def _tokens(text: str) -> list[_Token]:
     return tokens
 
 
-def _longest_matches(tokens: list[_Token], phrases: set[str]) -> list[tuple[str, int, int]]:
+_LONGEST = 5
+"""Words of the longest phrase that is looked for."""
+
+
+def _longest_matches(tokens: list[_Token], phrases: frozenset[str]) -> list[tuple[str, int, int]]:
     """Non-overlapping ``(phrase, first, last + 1)`` of token indices, left to right, longest first."""
-    longest = max(len(phrase.split()) for phrase in phrases)
+    longest = _LONGEST
     found, index = [], 0
     while index < len(tokens):
         for length in range(min(longest, len(tokens) - index), 0, -1):
@@ -228,46 +214,75 @@ def _longest_matches(tokens: list[_Token], phrases: set[str]) -> list[tuple[str,
     return found
 
 
-def _scan(text: str) -> tuple[list[VerbMatch], list[Modifier]]:
+def scan(text: str) -> tuple[list[VerbMatch], list[Modifier]]:
     """Verbs and modifiers in one pass, so that “light up” is not also the modifier “up”."""
     tokens = _tokens(text)
-    verbs, modifiers = [], []
-    for phrase, first, last in _longest_matches(tokens, {*_phrases(), *_effects()}):
+    verbs: list[VerbMatch] = []
+    modifiers: list[Modifier] = []
+
+    def note(effects: tuple[Effect, ...], start: int, stop: int) -> None:
+        modifiers.extend(Modifier(kind, value, text[start:stop], start, stop) for kind, value in effects)
+
+    for phrase, first, last in _longest_matches(tokens, _known()):
         start, stop = tokens[first].start, tokens[last - 1].stop
-        if phrase in _phrases():
-            verbs.append(VerbMatch(_phrases()[phrase], text[start:stop], start, stop))
-        else:
-            modifiers += [
-                Modifier(kind, value, text[start:stop])  # type: ignore[arg-type]
-                for kind, value in _effects()[phrase]
-            ]
+        if phrase not in _phrases():
+            note(_effects()[phrase], start, stop)
+            continue
+        verbs.append(VerbMatch(_phrases()[phrase], text[start:stop], start, stop))
+        note(IMPLIED.get(phrase, ()), start, stop)
+        if first and (number := NUMBERS.get(tokens[first - 1].base)):  # "three somersaults"
+            times = math.ceil(number / 2) if phrase == "step" else number  # two steps are one cycle of a walk
+            note((("count", float(times)),), tokens[first - 1].start, stop)
     return verbs, modifiers
+
+
+@cache
+def _known() -> frozenset[str]:
+    return frozenset((*_phrases(), *_effects()))
 
 
 def find_verbs(text: str) -> list[VerbMatch]:
     """The motion verbs in ``text``, in order, with their spans."""
-    return _scan(text)[0]
+    return scan(text)[0]
 
 
 def find_modifiers(text: str) -> list[Modifier]:
     """The modifiers in ``text``, in order."""
-    return _scan(text)[1]
+    return scan(text)[1]
 
 
-def unknown_motions(text: str) -> list[str]:
-    """Words that read like a motion (they end in *-ing*) and that the tables do not know."""
-    words_read = [(match.group(), match.start()) for match in re.finditer(r"[a-z]+", text.lower())]
-    return [
-        text[start : start + len(word)]
-        for word, start in words_read
-        if len(word) > 4 and word.endswith("ing") and word not in _bases() and word not in _SKIPPED
-    ]
+def unknown_motions(text: str, beginnings: Sequence[int] = (0,)) -> list[str]:
+    """Words that read like a motion and that the tables do not know: those in *-ing*, and verbs of motion
+    with which a clause begins (at one of the offsets ``beginnings``)."""
+    from uni4d.retrieval.motion_verbs import verb_form
+
+    found = []
+    for match in re.finditer(r"[a-z]+", text.lower()):
+        word = match.group()
+        if word in _bases() or word in _SKIPPED:
+            continue
+        first = any(not _says(text[start : match.start()]) for start in beginnings if start <= match.start())
+        form = verb_form(word)
+        if (len(word) > 4 and word.endswith("ing")) or (first and form is not None and form.verb.moves):
+            found.append(text[match.start() : match.end()])
+    return found
+
+
+def _says(text: str) -> bool:
+    """Whether anything but skipped words and adverbs stands there."""
+    return any(
+        word not in _SKIPPED and not word.endswith("ly") for word in re.findall(r"[a-z]+", text.lower())
+    )
+
+
+_RATHER_NOUNS = frozenset(words("bank, pitch, push, pull, zoom, shuffle, creep, screw, reverse, ski"))
+"""Words that are motions in a motion text and mostly something else in a prompt: "a piggy bank"."""
 
 
 @cache
 def motion_words() -> frozenset[str]:
     """Every inflected form of every one-word verb: ``"fly"``, ``"flies"``, ``"flying"`` …"""
-    single = {phrase for phrase in _phrases() if " " not in phrase}
+    single = {phrase for phrase in _phrases() if " " not in phrase and phrase not in _RATHER_NOUNS}
     return frozenset(form for word in single for form in _inflections(word))
 
 

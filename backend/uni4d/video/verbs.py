@@ -57,7 +57,8 @@ _ROWS = (
     Verb(
         "spin",
         "turn",
-        "rotate, turn, turn around, revolve, twirl, whirl, pirouette, gyrate, swivel",
+        "rotate, turn, turn around, revolve, twirl, whirl, pirouette, gyrate, swivel, quarter turn, "
+        "half turn, full turn, about face, whirr, screw",
         2.0,
         _TURN,
         "radians",
@@ -65,10 +66,19 @@ _ROWS = (
     ),
     Verb("roll", "turn", "roll over, trundle", 2.0, _TURN, "radians", X),
     Verb("barrel_roll", "turn", "barrel roll, do barrel roll, corkscrew", 2.0, _TURN, "radians", Y),
-    Verb("tumble", "turn", "somersault, flip, cartwheel, backflip, do flip", 2.0, _TURN, "radians", X),
-    Verb("rock", "turn", "teeter, seesaw, cradle", 1.0, _degrees(14), "radians", X),
+    Verb(
+        "tumble",
+        "turn",
+        "somersault, flip, cartwheel, backflip, do flip, flip end over end, tumble end over end, go "
+        "end over end, loop the loop, do loop the loop, turn over, flip over",
+        2.0,
+        _TURN,
+        "radians",
+        X,
+    ),
+    Verb("rock", "turn", "teeter, seesaw, cradle, pitch", 1.0, _degrees(14), "radians", X),
     Verb("swing", "turn", "dangle, oscillate, hang", 1.0, _degrees(24), "radians", Y),
-    Verb("tilt", "turn", "lean, tip, lean over, slant", 2.0, _degrees(20), "radians", Y),
+    Verb("tilt", "turn", "lean, tip, lean over, slant, bank, list", 2.0, _degrees(20), "radians", Y),
     Verb("wobble", "turn", "stagger, totter, reel, waver", 1.0, _degrees(10), "radians", Z),
     Verb(
         "shake",
@@ -90,13 +100,21 @@ _ROWS = (
         cyclic=False,
     ),
     # --- paths: rigid, through the world ------------------------------------------------------------
-    Verb("fly", "path", "soar, glide, sail, fly forward, wing", 2.0, 0.16, "radii", FRONT),
+    Verb("fly", "path", "soar, glide, sail, fly forward, wing, swoop", 2.0, 0.16, "radii", FRONT),
     Verb("circle", "path", "fly in circle, circle around, go in circle, loop around", 2.0, 0.75, "radii", Z),
-    Verb("orbit", "path", "travel around, go around", 2.0, 0.6, "radii", Z),
+    Verb(
+        "orbit",
+        "path",
+        "travel around, go around, go round, go round and round, go around and around",
+        2.0,
+        0.6,
+        "radii",
+        Z,
+    ),
     Verb(
         "hover",
         "path",
-        "float, levitate, bob, bob up and down, drift in air, hang in air",
+        "float, levitate, bob, bob up and down, drift in air, hang in air, go up and down, move up and down",
         2.0,
         0.1,
         "radii",
@@ -105,7 +123,8 @@ _ROWS = (
     Verb(
         "rise",
         "path",
-        "ascend, lift off, take off, climb, launch, float up, go up, float away",
+        "ascend, lift off, take off, climb, launch, float up, go up, float away, shoot up, shoot "
+        "straight up, shoot into sky, blast off, fly up",
         2.0,
         0.8,
         "radii",
@@ -113,15 +132,29 @@ _ROWS = (
         cyclic=False,
     ),
     Verb(
-        "drop", "path", "fall down, plunge, plummet, fall from sky, sink", 2.0, 0.5, "radii", Z, cyclic=False
+        "drop",
+        "path",
+        "fall down, plunge, plummet, fall from sky, sink, fall to ground, fall to floor",
+        2.0,
+        0.5,
+        "radii",
+        Z,
+        cyclic=False,
     ),
     Verb(
-        "slide", "path", "drift, slip, skate, shift, skid, move, glide along, sidestep", 2.0, 0.35, "radii", X
+        "slide",
+        "path",
+        "drift, slip, skate, shift, skid, move, glide along, sidestep, push, pull, shove, drag, ski",
+        2.0,
+        0.35,
+        "radii",
+        X,
     ),
     Verb(
         "drive",
         "path",
-        "ride, cruise, motor, travel, race along, roll along, move forward",
+        "ride, cruise, motor, travel, race along, roll along, move forward, speed past, speed along, "
+        "zoom, whizz, back up, reverse, go forward",
         2.0,
         0.35,
         "radii",
@@ -130,7 +163,7 @@ _ROWS = (
     Verb(
         "approach",
         "path",
-        "come, arrive, advance, come closer, charge",
+        "come, arrive, advance, come closer, charge, draw near",
         2.0,
         0.6,
         "radii",
@@ -191,7 +224,7 @@ _ROWS = (
     Verb(
         "squash",
         "shape",
-        "squish, crouch, duck, squat, compress, flatten, sit down, squeeze",
+        "squish, crouch, duck, squat, compress, flatten, sit down, squeeze, do squat",
         2.0,
         0.3,
         "ratio",
@@ -210,7 +243,8 @@ _ROWS = (
     Verb(
         "grow",
         "shape",
-        "enlarge, expand, swell, inflate, get bigger, become bigger, bloat, blow up, grow up",
+        "enlarge, expand, swell, inflate, get bigger, become bigger, bloat, blow up, grow up, double "
+        "in size, triple in size, swell up, puff up, get larger, grow tall, grow taller",
         2.0,
         0.35,
         "ratio",
@@ -220,7 +254,7 @@ _ROWS = (
     Verb(
         "shrink",
         "shape",
-        "get smaller, become smaller, dwindle, deflate, contract, diminish",
+        "get smaller, become smaller, dwindle, deflate, contract, diminish, halve in size",
         2.0,
         0.45,
         "ratio",
@@ -234,7 +268,7 @@ _ROWS = (
         "walk",
         "shape",
         "stroll, march, stride, step, trot, strut, wander, toddle, hike, pace, prance, plod, limp, "
-        "walk in place",
+        "walk in place, sneak, tiptoe, shuffle, waddle, scuttle, stomp, amble, trudge, creep, saunter",
         1.0,
         _degrees(28),
         "radians",
@@ -243,20 +277,26 @@ _ROWS = (
     Verb(
         "run",
         "shape",
-        "sprint, gallop, jog, dash, scamper, race, rush, canter, chase",
+        "sprint, gallop, jog, dash, scamper, race, rush, canter, chase, scurry",
         0.5,
         _degrees(36),
         "radians",
         FRONT,
     ),
     Verb(
-        "nod", "shape", "nod head, bob head, peck, nod off, headbang, agree", 1.0, _degrees(38), "radians", X
+        "nod",
+        "shape",
+        "nod head, bob head, peck, nod off, headbang, agree, lower head, dip head, hang head",
+        1.0,
+        _degrees(38),
+        "radians",
+        X,
     ),
     Verb(
         "look",
         "shape",
         "shake head, look around, turn head, look left and right, look, disagree, glance, search, "
-        "watch, gaze, rotate head",
+        "watch, gaze, rotate head, head turn, spin head",
         2.0,
         _degrees(42),
         "radians",
@@ -285,7 +325,8 @@ _ROWS = (
     Verb(
         "open",
         "shape",
-        "open up, unfold, unlock, open lid, open door, gape, bloom, blossom, unfurl, lift lid",
+        "open up, unfold, unlock, open lid, open door, gape, bloom, blossom, unfurl, lift lid, pop "
+        "lid, raise lid, lid open, door open",
         2.0,
         _degrees(60),
         "radians",
@@ -305,21 +346,35 @@ _ROWS = (
     Verb(
         "light_up",
         "light",
-        "light, lighten, switch on, turn on, illuminate, shine, brighten, ignite, come on",
+        "light, lighten, switch on, turn on, illuminate, shine, brighten, ignite, come on, get "
+        "brighter, become brighter, grow brighter, get brighter and brighter, come alight",
         2.0,
         0.85,
         "ratio",
         Z,
         cyclic=False,
     ),
-    Verb("blink", "light", "flash, flicker, strobe, twinkle, blink on and off, wink", 0.5, 0.8, "ratio"),
     Verb(
-        "glow", "light", "burn, blaze, shimmer, gleam, radiate, sparkle, glimmer, glitter", 2.0, 0.7, "ratio"
+        "blink",
+        "light",
+        "flash, flicker, strobe, twinkle, blink on and off, flicker on and off, flash on and off, go "
+        "on and off, wink",
+        0.5,
+        0.8,
+        "ratio",
+    ),
+    Verb(
+        "glow",
+        "light",
+        "burn, blaze, shimmer, gleam, radiate, sparkle, glimmer, glitter, burst into flame, catch fire",
+        2.0,
+        0.7,
+        "ratio",
     ),
     Verb(
         "fade",
         "light",
-        "dim, darken, switch off, turn off, go dark, go out, fade out",
+        "dim, darken, switch off, turn off, go dark, go out, fade out, fade away, turn dark, get darker",
         2.0,
         0.75,
         "ratio",

@@ -101,6 +101,8 @@ class AnimateConfig:
     """Steps that fit the colours of that cloud to the photographs."""
     speed: float = _bounded(1.0, 0.05, 20)
     amplitude: float = _bounded(1.0, 0, 5)
+    program: dict[str, Any] | None = None
+    """A motion program (:class:`uni4d.video.program.MotionProgram`) to play instead of the words'."""
     seed: int = 0
 
 

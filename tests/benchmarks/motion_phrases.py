@@ -1,4 +1,4 @@
-"""How many motion phrases become the program that they ask for, half by half, and what is wrong with the rest.
+"""How many motion phrases become the program that they ask for, half by half; what is wrong with the rest.
 
 ``python tests/benchmarks/motion_phrases.py`` from the root of the repository.
 """

@@ -121,6 +121,8 @@ class Animate(_OnViews):
     """What uni4d align --out wrote: which views count, and where the clip starts."""
     out: Path
     """The MP4 to write; beside it a lossless .u4d that uni4d fit takes too."""
+    program: Path | None = None
+    """A motion program (JSON) to play instead of what the prompt says: what --json printed, edited."""
     seed: int | None = None
     """Instead of the configured one."""
 
@@ -133,7 +135,7 @@ class Animate(_OnViews):
             result = stages.animate(
                 *(parse(self.prompt), self.uid, views, alignment, progress),
                 glb=glb,
-                settings=_given(seed=self.seed),
+                settings=_played(self.program) | _given(seed=self.seed),
             )
         self.out.parent.mkdir(parents=True, exist_ok=True)
         files.write_clip_mp4(self.out, result.clip)
@@ -181,6 +183,15 @@ class Fit(_OnViews):
         for name, value in result["metrics"].items():
             stdout.print(f"{name:26} {value:.4g}")
         stdout.print(f"→ {result['out']}")
+
+
+def _played(program: Path | None) -> dict[str, Any]:
+    """The setting that plays the motion program of a file."""
+    if program is None:
+        return {}
+    from uni4d.video.program import read_program
+
+    return {"program": read_program(program).to_dict()}
 
 
 def _given(**options: int | None) -> dict[str, Any]:

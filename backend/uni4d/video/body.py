@@ -12,8 +12,9 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
 
-from uni4d.video import parts
+from uni4d.video import panels, parts
 from uni4d.video.limbs import Limb, SurfaceGraph
+from uni4d.video.pieces import Pieces, Rotor, find_blades, find_pieces, find_wheels
 from uni4d_shared.cameras import bounding_sphere
 from uni4d_shared.errors import Uni4DError
 
@@ -34,6 +35,8 @@ class Body:
     centre: Array
     radius: float
     """The bounding sphere: centre of the box, distance to the farthest vertex."""
+    vertices: Array = field(repr=False)
+    faces: NDArray[np.int64] = field(repr=False)
 
     @classmethod
     def from_mesh(
@@ -48,6 +51,8 @@ class Body:
             high=points.max(axis=0),
             centre=centre,
             radius=radius,
+            vertices=points,
+            faces=triangles,
         )
 
     @property
@@ -68,6 +73,40 @@ class Body:
     def graph(self) -> SurfaceGraph:
         """Paths over the surface."""
         return SurfaceGraph(self.samples)
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """The connected components of the mesh."""
+        return find_pieces(self.vertices, self.faces)
+
+    @cached_property
+    def wheels(self) -> tuple[Rotor, ...]:
+        """Those on the ground."""
+        return find_wheels(self.pieces)
+
+    @cached_property
+    def blades(self) -> Rotor | None:
+        """A propeller, a fan, sails."""
+        return find_blades(self.pieces)
+
+    @cached_property
+    def doors(self) -> tuple[panels.Hinged, ...]:
+        """At the front."""
+        return panels.find_doors(self.pieces)
+
+    @cached_property
+    def drawer(self) -> panels.Sliding | None:
+        """The topmost."""
+        return panels.find_drawer(self.pieces)
+
+    @cached_property
+    def lid(self) -> panels.Hinged | None:
+        """What covers it from above."""
+        return panels.find_lid(self.pieces)
+
+    def has(self, part: str) -> bool:
+        """Whether a part of :data:`uni4d.video.program.PARTS` was found."""
+        return part in ("whole", "head") or bool(getattr(self, "doors" if part == "door" else part))
 
     @cached_property
     def head(self) -> parts.Head:

@@ -14,22 +14,9 @@ from itertools import pairwise
 from attrs import evolve, frozen
 
 from uni4d.video.lexicon import Modifier, VerbMatch, scan
-from uni4d.video.verbs import words
+from uni4d.video.verbs import OPPOSITES, words
 
-__all__ = ["OPPOSITES", "Clause", "beginnings", "part_named", "read_clauses"]
-
-OPPOSITES: dict[str, str] = {
-    "close": "open",
-    "fade": "light_up",
-    "light_up": "fade",
-    "shrink": "grow",
-    "grow": "shrink",
-    "drop": "rise",
-    "rise": "drop",
-    "leave": "approach",
-    "approach": "leave",
-}
-"""Verb → the one whose end it takes back when it follows it."""
+__all__ = ["Clause", "beginnings", "part_named", "read_clauses"]
 
 _SUCCESSIONS = frozenset(
     {

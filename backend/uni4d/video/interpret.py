@@ -235,7 +235,7 @@ def _track(
     amplitude: float,
     notes: list[str],
 ) -> Track:
-    verb, (start, stop) = told.verb, span
+    verb, (start, stop), part = told.verb, span, _part(told, object_text)
     speed *= math.prod(told.all("speed"))
     seconds = duration * (stop - start)
     if not verb.cyclic or told.all("angle"):
@@ -243,9 +243,9 @@ def _track(
     track = Track(
         verb=verb.name,
         cycles=1.0 if told.all("angle") else _cycles(told, seconds, speed, notes),
-        amplitude=_amplitude(told, amplitude),
+        amplitude=_amplitude(told, part, amplitude),
         axis=verb.axis,
-        part=_part(told, object_text),
+        part=part,
         start=start,
         stop=stop,
     )
@@ -263,10 +263,16 @@ def _once(verb: Verb, seconds: float) -> float:
     return verb.period if verb.name in ("fall", "drop") else max(verb.period, 0.75 * seconds)
 
 
-def _amplitude(told: _Told, amplitude: float) -> float:
+_DOOR = math.radians(100.0)
+"""How far a door opens."""
+
+
+def _amplitude(told: _Told, part: str, amplitude: float) -> float:
     verb = told.verb
     if angles := told.all("angle"):
         return float(angles[0]) if verb.unit == "radians" else verb.amplitude
+    if verb.name in ("open", "close") and part == "door":
+        return _DOOR * amplitude
     if verb.name in ("grow", "shrink") and (sizes := told.all("size")):
         return abs(float(sizes[0]) - 1.0)
     if verb.name in _FULL_TURNS:

@@ -11,11 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from attrs import evolve
 
 from uni4d.config import AnimateConfig
 from uni4d.video.body import Body
-from uni4d.video.framing import fit_to_frame
+from uni4d.video.framing import fit_to_frame, overshoot
 from uni4d.video.interpret import EmbedText, interpret
+from uni4d.video.lexicon import gerund
 from uni4d.video.motions import colors_at, points_at
 from uni4d.video.program import MotionProgram
 from uni4d_shared.cameras import scaled
@@ -57,6 +59,22 @@ def animate(
     progress(0.0, "reading the motion")
     camera = scaled(views.cameras[alignment.key_view], config.size)
     body = Body.from_mesh(mesh.vertices, mesh.faces)
+    program = _program(query, body, camera, config, embed_text)
+    count = _frames(program, config)
+    bound = _cloud(mesh, views, config, section(progress, 0.05, 0.7))
+    frames = film(bound, body, program, camera, count, section(progress, 0.7, 1.0))
+    return Clip(frames, config.fps, camera, BACKGROUND, "kinematic: " + ", ".join(program.verbs)), program
+
+
+def _program(
+    query: Query, body: Body, camera: Camera, config: AnimateConfig, embed_text: EmbedText | None
+) -> MotionProgram:
+    """What the words say, kept inside the frame; or, as it stands, the program that a person edited."""
+    if config.program is not None:
+        program = _on_the_body(MotionProgram.from_dict(config.program), body)
+        reach = overshoot(program, body.samples, body, camera, _frames(program, config))
+        note = "It reaches beyond the frame, as the given program says."
+        return program.with_note(note) if reach > 0.02 and note not in program.notes else program
     program = interpret(
         query,
         duration=config.frames / config.fps,
@@ -64,10 +82,33 @@ def animate(
         amplitude=config.amplitude,
         embed_text=embed_text,
     )
-    program = fit_to_frame(program, body, camera, config.frames)
-    bound = _cloud(mesh, views, config, section(progress, 0.05, 0.7))
-    frames = film(bound, body, program, camera, config.frames, section(progress, 0.7, 1.0))
-    return Clip(frames, config.fps, camera, BACKGROUND, "kinematic: " + ", ".join(program.verbs)), program
+    return fit_to_frame(_on_the_body(program, body), body, camera, config.frames)
+
+
+_MOST_FRAMES = 480
+
+
+def _frames(program: MotionProgram, config: AnimateConfig) -> int:
+    count = max(2, round(program.duration * config.fps))
+    if count > _MOST_FRAMES:
+        raise Uni4DError(
+            "program-invalid",
+            f"duration is {program.duration:g}: {count} frames at {config.fps:g} frames a second, "
+            f"expected at most {_MOST_FRAMES}.",
+            "Make the program shorter, or set animate.fps lower.",
+        )
+    return count
+
+
+def _on_the_body(program: MotionProgram, body: Body) -> MotionProgram:
+    """With a note for each part that the mesh does not have; the whole moves instead."""
+    for part in dict.fromkeys(track.part for track in program.tracks):
+        if not body.has(part):
+            verbs = ", ".join(gerund(track.verb) for track in program.tracks if track.part == part)
+            note = f"The mesh has no separate {part}: the whole is {verbs}."
+            tracks = tuple(evolve(t, part="whole") if t.part == part else t for t in program.tracks)
+            program = evolve(program, tracks=tracks).with_note(note)
+    return program
 
 
 def _cloud(mesh: TexturedMesh, views: ViewSet, config: AnimateConfig, progress: Progress) -> BoundSplats:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-__all__ = ["DEFAULT_VERB", "VERBS", "Verb", "words"]
+__all__ = ["DEFAULT_VERB", "OPPOSITES", "VERBS", "Verb", "words"]
 
 Layer = Literal["shape", "turn", "path", "light"]
 Unit = Literal["radians", "radii", "ratio"]
@@ -388,3 +388,16 @@ VERBS: dict[str, Verb] = {verb.name: verb for verb in _ROWS}
 
 DEFAULT_VERB = "hover"
 """What a body does when the prompt names no motion: it floats gently, which suits every object."""
+
+OPPOSITES: dict[str, str] = {
+    "close": "open",
+    "fade": "light_up",
+    "light_up": "fade",
+    "shrink": "grow",
+    "grow": "shrink",
+    "drop": "rise",
+    "rise": "drop",
+    "leave": "approach",
+    "approach": "leave",
+}
+"""Verb → the one whose end it takes back when it follows it."""

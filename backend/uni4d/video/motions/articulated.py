@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from uni4d.video.body import Body
 from uni4d.video.motions.fields import bend_rod, turn_soft, turned
+from uni4d.video.motions.pieces import opened
 from uni4d.video.parts import SLENDER, Legs
 from uni4d.video.program import Track
 from uni4d.video.timing import ease, hump, ramp, wave
@@ -137,18 +138,24 @@ def wag(points: Array, rest: Array, body: Body, track: Track, phase: float) -> A
 
 
 def open_up(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
-    """What lies above the seam turns back about the rear edge of the seam, like a lid on its hinge."""
-    return _lid(points, rest, body, track, ease(phase / 0.85))
+    """Doors about their hinge sides, the lid about its rear edge, a drawer to the front; without such a part
+    what lies above the seam turns back like a lid."""
+    return _open(points, rest, body, track, ease(phase / 0.85))
 
 
 def close(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
     """Opens slowly and snaps shut."""
     place = phase % 1.0
     shut = 1.0 - max((place - 0.6) / 0.3, 0.0) ** 2 if place < 0.9 else 0.0
-    return _lid(points, rest, body, track, ease(place / 0.55) * shut)
+    return _open(points, rest, body, track, ease(place / 0.55) * shut)
 
 
-def _lid(points: Array, rest: Array, body: Body, track: Track, opening: float) -> Array:
+def _open(points: Array, rest: Array, body: Body, track: Track, opening: float) -> Array:
+    of_components = opened(points, rest, body, track, opening)
+    return _seam(points, rest, body, track, opening) if of_components is None else of_components
+
+
+def _seam(points: Array, rest: Array, body: Body, track: Track, opening: float) -> Array:
     low, high = body.low[2] + 0.45 * body.size[2], body.low[2] + 0.85 * body.size[2]
     hinge = np.array([body.centre[0], body.high[1], 0.5 * (low + high)])
     # The skin about the seam stretches like a bellows: by no more than its own height at the front.

@@ -21,8 +21,13 @@ UP = np.array([0.0, 0.0, 1.0])
 
 
 def spin(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
-    """Full turns at constant speed about an axis through the centre."""
-    return turned(points, body.centre, track.axis, track.amplitude * phase)
+    """Full turns at constant speed about an axis through the centre; a part of a turn starts and stops
+    softly."""
+    turns = phase if track.amplitude >= _WHOLE_TURN else math.floor(phase) + ease(phase % 1.0)
+    return turned(points, body.centre, track.axis, track.amplitude * turns)
+
+
+_WHOLE_TURN = 2.0 * math.pi - 1e-6
 
 
 def roll(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:

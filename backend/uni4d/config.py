@@ -22,11 +22,18 @@ __all__ = [
     "PROFILES",
     "AlignConfig",
     "AnimateConfig",
+    "CogVideoX15Config",
+    "CogVideoXConfig",
     "Config",
+    "DiffusionConfig",
     "FitConfig",
     "LibraryConfig",
+    "LtxConfig",
+    "RemoteConfig",
     "RenderConfig",
     "ServeConfig",
+    "VideoConfig",
+    "WanConfig",
     "explain",
     "load_config",
 ]
@@ -87,10 +94,12 @@ class AlignConfig:
 
 @frozen
 class AnimateConfig:
-    """The clip."""
+    """The clip. Beside ``model`` and ``seed`` these are settings of the kinematic generator; those of the
+    other models are in :class:`VideoConfig`."""
 
     model: str = "kinematic"
-    """The video model; ``kinematic`` is the offline default."""
+    """The video model: ``kinematic`` (the offline default), ``cogvideox``, ``cogvideox15``, ``wan``, ``ltx``
+    or ``remote``."""
     frames: int = _bounded(24, 2, 480)
     fps: float = _bounded(12.0, 1, 120)
     size: int = _bounded(256, 32, 2_048)
@@ -104,6 +113,139 @@ class AnimateConfig:
     program: dict[str, Any] | None = None
     """A motion program (:class:`uni4d.video.program.MotionProgram`) to play instead of the words'."""
     seed: int = 0
+
+
+@frozen(kw_only=True)
+class DiffusionConfig:
+    """What every video model that runs through ``diffusers`` has in common."""
+
+    weights: str
+    """A repository of the Hugging Face hub, or a folder that ``save_pretrained`` wrote."""
+    adapter: Path | None = None
+    """The trained adapter (.safetensors) that brings the alignment's tokens into the prompt."""
+    device: str = "cuda"
+    """``cuda``, ``cuda:1`` ...; ``cpu`` works too, and takes hours for a model of billions of weights."""
+    precision: str = field(default="bf16", validator=validators.in_(("bf16", "fp16", "fp32")))
+    vae_precision: str = field(default="bf16", validator=validators.in_(("bf16", "fp16", "fp32")))
+    """The video autoencoder's."""
+    offload: str = field(default="model", validator=validators.in_(("none", "model", "group", "sequential")))
+    """What waits in main memory: ``none``; ``model``, all but the part that computes; ``group``, all but some
+    layers; ``sequential``, all but one layer. Each needs less memory on the device than the one before, and
+    more time."""
+    vae_tiling: bool = True
+    """Decode in tiles that overlap: less memory, more time."""
+    cache: str = field(default="none", validator=validators.in_(("none", "first-block")))
+    """``first-block``: a step whose first transformer block changes little reuses the others' last result."""
+    cache_threshold: float = _bounded(0.05, 0.0, 10.0)
+    """The relative change up to which a step is reused."""
+    width: int = _bounded(720, 32, 4_096)
+    height: int = _bounded(480, 32, 4_096)
+    frames: int = _bounded(49, 1, 1_025)
+    fps: float = _bounded(8.0, 1, 120)
+    """Frames a second that the model was trained for."""
+    steps: int = _bounded(50, 1, 1_000)
+    """Denoising steps."""
+    guidance: float = _bounded(6.0, 1.0, 30.0)
+    """Scale of classifier-free guidance; 1 is without."""
+    negative_prompt: str = ""
+    staging: str = "The camera does not move. Plain white background."
+    """Added to each prompt: the 4D fit knows the camera of the photograph, not one that moves."""
+
+
+@frozen(kw_only=True)
+class CogVideoXConfig(DiffusionConfig):
+    """CogVideoX-5B-I2V (Yang et al. 2024), as its model card recommends."""
+
+    weights: str = "zai-org/CogVideoX-5b-I2V"
+
+
+@frozen(kw_only=True)
+class CogVideoX15Config(DiffusionConfig):
+    """CogVideoX1.5-5B-I2V, as its model card recommends."""
+
+    weights: str = "zai-org/CogVideoX1.5-5B-I2V"
+    width: int = _bounded(1_360, 32, 4_096)
+    height: int = _bounded(768, 32, 4_096)
+    frames: int = _bounded(81, 1, 1_025)
+    fps: float = _bounded(16.0, 1, 120)
+
+
+@frozen(kw_only=True)
+class WanConfig(DiffusionConfig):
+    """Wan 2.2 TI2V-5B (Wan Team 2025), as its model card recommends; its autoencoder wants full precision."""
+
+    weights: str = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
+    vae_precision: str = field(default="fp32", validator=validators.in_(("bf16", "fp16", "fp32")))
+    width: int = _bounded(1_280, 32, 4_096)
+    height: int = _bounded(704, 32, 4_096)
+    frames: int = _bounded(121, 1, 1_025)
+    fps: float = _bounded(24.0, 1, 120)
+    guidance: float = _bounded(5.0, 1.0, 30.0)
+    negative_prompt: str = (
+        "overexposed, static, blurred details, subtitles, low quality, deformed, still picture"
+    )
+
+
+@frozen(kw_only=True)
+class LtxConfig(DiffusionConfig):
+    """LTX-Video 2B (HaCohen et al. 2024), as its model card recommends."""
+
+    weights: str = "Lightricks/LTX-Video"
+    width: int = _bounded(704, 32, 4_096)
+    height: int = _bounded(480, 32, 4_096)
+    frames: int = _bounded(161, 1, 1_025)
+    fps: float = _bounded(24.0, 1, 120)
+    guidance: float = _bounded(3.0, 1.0, 30.0)
+    negative_prompt: str = "worst quality, inconsistent motion, blurry, jittery, distorted"
+    decode_timestep: float = _bounded(0.05, 0.0, 1.0)
+    """Of an autoencoder that denoises too (0.9.1 and later): from which timestep on."""
+    decode_noise: float = _bounded(0.025, 0.0, 1.0)
+    """The share of noise that it is given."""
+
+
+@frozen(kw_only=True)
+class RemoteConfig:
+    """An image-to-video service over HTTP that speaks Kling's API. Its keys come from the environment:
+    ``KLING_ACCESS_KEY`` and ``KLING_SECRET_KEY``, or a bearer token in ``KLING_API_KEY``."""
+
+    base_url: str = "https://api-singapore.klingai.com"
+    model: str = "kling-v2-1"
+    """The service's name of the model."""
+    mode: str = field(default="std", validator=validators.in_(("std", "pro")))
+    seconds: int = field(default=5, validator=validators.in_((5, 10)))
+    negative_prompt: str = field(default="", validator=validators.max_len(2_500))
+    staging: str = "The camera does not move. Plain white background."
+    """Added to each prompt."""
+    image_size: int = _bounded(1_024, 300, 2_048)
+    """Width and height in pixels of the picture that is sent."""
+    size: int = _bounded(512, 32, 2_048)
+    """Width of the clip in pixels; the video is made smaller."""
+    fps: float = _bounded(12.0, 1, 60)
+    """Frames a second that are kept of the video."""
+    poll_seconds: float = _bounded(5.0, 0.01, 120)
+    """Between two questions whether the task is done."""
+    patience_seconds: float = _bounded(1_200.0, 1, 86_400)
+    """After which a task is given up."""
+    timeout_seconds: float = _bounded(30.0, 0.1, 600)
+    """For the network to answer."""
+    retries: int = _bounded(5, 0, 20)
+    """Further attempts when the service is busy (429), fails (5xx) or cannot be reached."""
+    backoff_seconds: float = _bounded(1.0, 0.001, 60)
+    """Before the first of them; doubled before each further one."""
+    download_megabytes: float = _bounded(256.0, 0.001, 4_096)
+    """The largest video that is accepted."""
+
+
+@frozen
+class VideoConfig:
+    """The video models beside the kinematic generator, a table each: ``[video.wan]``. A request over the
+    network chooses among them (``[animate] model``), and changes nothing here."""
+
+    cogvideox: CogVideoXConfig = CogVideoXConfig()
+    cogvideox15: CogVideoX15Config = CogVideoX15Config()
+    wan: WanConfig = WanConfig()
+    ltx: LtxConfig = LtxConfig()
+    remote: RemoteConfig = RemoteConfig()
 
 
 @frozen
@@ -145,8 +287,13 @@ class Config:
     render: RenderConfig = RenderConfig()
     align: AlignConfig = AlignConfig()
     animate: AnimateConfig = AnimateConfig()
+    video: VideoConfig = VideoConfig()
     fit: FitConfig = FitConfig()
     serve: ServeConfig = field(factory=ServeConfig)
+
+
+_DEFAULTS: dict[str, dict[str, Any]] = {"gpu": {"animate": {"model": "cogvideox"}}}
+"""Where a profile's defaults differ from those of the classes above."""
 
 
 def load_config(path: Path | None = None, profile: str = "local") -> Config:
@@ -163,6 +310,9 @@ def load_config(path: Path | None = None, profile: str = "local") -> Config:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise Uni4DError("bad-setting", f"{path}: {error}.", "Give a readable TOML file.") from error
+    for table, defaults in _DEFAULTS.get(profile, {}).items():
+        given = values.get(table, {})
+        values[table] = {**defaults, **given} if isinstance(given, dict) else given
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(Path, lambda value, _: Path(value).expanduser())
     try:

@@ -177,7 +177,8 @@ def _backend_requirements() -> tuple[list[str], list[str]]:
     lines: list[str] = []
     for component in (BACKEND, SHARED):
         project = tomllib.loads((component / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        wanted = project["dependencies"] + project.get("optional-dependencies", {}).get("full", [])
+        extras = project.get("optional-dependencies", {})
+        wanted = [*project["dependencies"], *extras.get("full", []), *extras.get("video", [])]
         lines += [line for line in wanted if line not in lines]
     alone = [line for line in lines if line.startswith(_WITHOUT_DEPENDENCIES)]
     ours = ("torch", "uni4d-shared")  # torchvision too

@@ -113,7 +113,13 @@ class Align(_OnViews):
 
 @define(kw_only=True)
 class Animate(_OnViews):
-    """Make a clip of the asset doing what the prompt says, e.g. --prompt "a bear is dancing"."""
+    """Make a clip of the asset doing what the prompt says, e.g. --prompt "a bear is dancing".
+
+    The kinematic generator (the default) moves the mesh itself, offline and without a GPU. The other models
+    paint a video from the photograph: cogvideox, cogvideox15, wan and ltx on a CUDA device, once their
+    weights are there; remote at a service, with its keys in the environment. Each has a table of settings,
+    e.g. [video.wan]; backend/docs/video.md tells more.
+    """
 
     prompt: str
     """The whole prompt."""
@@ -125,6 +131,8 @@ class Animate(_OnViews):
     """A motion program (JSON) to play instead of what the prompt says: what --json printed, edited."""
     seed: int | None = None
     """Instead of the configured one."""
+    model: str | None = None
+    """kinematic, cogvideox, cogvideox15, wan, ltx or remote, instead of the configured one."""
 
     def run(self) -> dict[str, Any]:
         from uni4d.retrieval.query import parse
@@ -135,7 +143,7 @@ class Animate(_OnViews):
             result = stages.animate(
                 *(parse(self.prompt), self.uid, views, alignment, progress),
                 glb=glb,
-                settings=_played(self.program) | _given(seed=self.seed),
+                settings=_played(self.program) | _given(seed=self.seed, model=self.model),
             )
         self.out.parent.mkdir(parents=True, exist_ok=True)
         files.write_clip_mp4(self.out, result.clip)
@@ -194,6 +202,6 @@ def _played(program: Path | None) -> dict[str, Any]:
     return {"program": read_program(program).to_dict()}
 
 
-def _given(**options: int | None) -> dict[str, Any]:
+def _given(**options: int | str | None) -> dict[str, Any]:
     """The options that were given; the others are for the configuration to say."""
     return {name: value for name, value in options.items() if value is not None}

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from uni4d.library.opened import Library
     from uni4d.retrieval.embedding import TextShapeSpace
     from uni4d.retrieval.search import Searcher
+    from uni4d.video.models import VideoModel
 
 __all__ = ["Stages", "with_settings"]
 
@@ -55,6 +56,7 @@ class Stages:
             _require_gpu()
         self.config = config
         self._meshes: OrderedDict[str, TexturedMesh] = OrderedDict()
+        self._video: tuple[str, VideoModel] | None = None
 
     def handle(self, request: Message, progress: Progress) -> Message:
         """The result message of one work request of :mod:`uni4d_shared.messages`."""
@@ -189,12 +191,13 @@ class Stages:
         settings: dict[str, Any] | None = None,
     ) -> AnimateResult:
         """A clip of the asset doing what the motion text says."""
-        from uni4d.video import animate
+        from uni4d.video.models import Scene, check_settings
 
         config = with_settings(self.config.animate, settings)
-        mesh = self.mesh(uid, glb)
-        clip, program = animate(mesh, views, alignment, query, config, self.space.embed_sentence, progress)
-        return AnimateResult(clip, program.to_dict())
+        check_settings(config.model, settings or {})
+        scene = Scene(query, views, alignment, lambda: self.mesh(uid, glb))
+        animated = self.video_model(config.model).animate(scene, config, progress)
+        return AnimateResult(animated.clip, animated.program)
 
     def fit(
         self,
@@ -237,6 +240,19 @@ class Stages:
         while len(self._meshes) > _MESHES_KEPT:
             self._meshes.popitem(last=False)
         return self._meshes[key]
+
+    def video_model(self, name: str) -> VideoModel:
+        """The model of ``[animate] model``. The last one stays loaded: two would seldom fit into one
+        device."""
+        from uni4d.video.models import video_model
+
+        if self._video is None or self._video[0] != name:
+            self._video = None
+            self._video = (name, video_model(name, self.config.video, self._embed_sentence))
+        return self._video[1]
+
+    def _embed_sentence(self, text: str) -> Array:
+        return self.space.embed_sentence(text)
 
     @cached_property
     def library(self) -> Library:
@@ -286,8 +302,8 @@ def _require_gpu() -> None:
         )
     raise Uni4DError(
         "weights-missing",
-        "The gpu profile's encoders and video model are not part of this version.",
-        "Use the local profile.",
+        "The gpu profile's encoders are not yet part of the chain.",
+        "Use the local profile; its video model can be one for the GPU: uni4d animate --model cogvideox.",
     )
 
 

@@ -1,0 +1,105 @@
+"""The video models behind one door: what each is given, what each gives, and which one a name stands for.
+
+Every model is a :class:`VideoModel`. The kinematic generator moves the mesh; the others paint frames from the
+photograph of the key view and the words, here (:mod:`uni4d.video.diffusers`) or at a service
+(:mod:`uni4d.video.remote`), and never see the mesh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attrs import field, frozen
+
+from uni4d.config import AnimateConfig, VideoConfig
+from uni4d.video.interpret import EmbedText
+from uni4d.video.kinematic import animate
+from uni4d_shared.errors import Uni4DError
+from uni4d_shared.progress import Progress, silent
+from uni4d_shared.types import Alignment, Array, Clip, Query, ViewSet
+
+if TYPE_CHECKING:
+    from uni4d.library.geometry import TexturedMesh
+
+__all__ = ["MODELS", "Animated", "Kinematic", "Scene", "VideoModel", "check_settings", "video_model"]
+
+DIFFUSION = ("cogvideox", "cogvideox15", "wan", "ltx")
+MODELS = ("kinematic", *DIFFUSION, "remote")
+"""The values of ``[animate] model``."""
+
+_HEEDED = frozenset({"model", "seed"})
+"""What a model that is not kinematic reads of :class:`AnimateConfig`."""
+
+
+@frozen(eq=False)
+class Scene:
+    """What a clip is made from."""
+
+    query: Query
+    views: ViewSet
+    alignment: Alignment
+    mesh: Callable[[], TexturedMesh]
+    """Reads the mesh, for a model that needs it."""
+    tokens: Array | None = None
+    """``[K, D]`` the conditioning tokens of CrOSSMA, where the alignment made some."""
+
+
+@frozen(eq=False)
+class Animated:
+    """A clip and what made it."""
+
+    clip: Clip
+    program: dict[str, Any] = field(factory=dict)
+    """For the report and the panel, as :class:`uni4d_shared.messages.AnimateResult` has it: always ``tracks``
+    and ``notes``, and for every model but the kinematic one also ``model``."""
+
+
+class VideoModel(Protocol):
+    """From a scene to a clip. Progress is reported at least per denoising step or question to the service,
+    and the callback's :class:`~uni4d_shared.progress.Cancelled` passes through."""
+
+    def animate(self, scene: Scene, config: AnimateConfig, progress: Progress = silent) -> Animated: ...
+
+
+class Kinematic:
+    """The offline default as a :class:`VideoModel`: it alone moves the mesh itself."""
+
+    def __init__(self, embed_text: EmbedText | None = None) -> None:
+        self._embed_text = embed_text
+
+    def animate(self, scene: Scene, config: AnimateConfig, progress: Progress = silent) -> Animated:
+        clip, program = animate(
+            scene.mesh(), scene.views, scene.alignment, scene.query, config, self._embed_text, progress
+        )
+        return Animated(clip, program.to_dict())
+
+
+def video_model(name: str, config: VideoConfig, embed_text: EmbedText | None = None) -> VideoModel:
+    """The model of a name of :data:`MODELS`; nothing is loaded before its first clip."""
+    if name == "kinematic":
+        return Kinematic(embed_text)
+    if name in DIFFUSION:
+        from uni4d.video.diffusers import DiffusersVideo
+
+        return DiffusersVideo(name, getattr(config, name))
+    if name == "remote":
+        from uni4d.video.remote import RemoteVideo
+
+        return RemoteVideo(config.remote)
+    raise Uni4DError(
+        "video-model-unknown",
+        f"There is no video model “{name}”.",
+        f"Set animate.model to one of: {', '.join(MODELS)}.",
+    )
+
+
+def check_settings(name: str, settings: dict[str, Any]) -> None:
+    """Refuse settings that were asked for by name and that the model would not heed."""
+    ignored = sorted(set(settings) - _HEEDED)
+    if name != "kinematic" and ignored:
+        raise Uni4DError(
+            "bad-setting",
+            f"The video model “{name}” does not heed {', '.join(f'animate.{word}' for word in ignored)}.",
+            f"Set the table [video.{name}] of the configuration instead, or animate.model to “kinematic”.",
+        )

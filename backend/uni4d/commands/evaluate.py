@@ -35,7 +35,8 @@ class EvaluateRetrieval(Command):
     """Some of: knn-points knn-views knn-sum captions linear mlp atms-mean kernel atms atms-kernel (all of
     these by default), atms-shipped (the weights that ship, not trained anew)."""
     train_share: float = 0.9
-    """Share of the training objects that each seed learns from."""
+    """Share of the training objects that each seed learns from; 1.0: all of them, as the shipped weights did,
+    so that seeds differ by initialisation and sampling alone (arms in closed form not at all)."""
     scale: bool = False
     """Also fill galleries up with made-up objects, to 1.3 million."""
     recipe: Path | None = None

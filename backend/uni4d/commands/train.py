@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from uni4d.training.distributed import Ranks
     from uni4d.training.log import TrainingLog
 
-__all__ = ["TrainAtms", "TrainCommands", "TrainPoints"]
+__all__ = ["TrainAtms", "TrainCommands", "TrainKernel", "TrainPoints"]
 
 
 @define(kw_only=True)
@@ -158,6 +158,40 @@ class TrainAtms(_Training):
 
 
 @define(kw_only=True)
+class TrainKernel(Command):
+    """Fit the kernel map anew beside trained members of ATMS: uni4d train kernel --out runs/kernel.
+
+    The members stay as they are, to the last bit; the kernel map learns from the library's train and
+    validation splits in closed form, in seconds. For when the library or the map changed, not ATMS.
+    """
+
+    out: Path
+    """Folder for atms.safetensors."""
+    members: Path | None = None
+    """Weights whose members are kept; by default those that come with Uni4D."""
+
+    def run(self) -> dict[str, Any]:
+        from uni4d.encoders.local import MiniLM
+        from uni4d.library.opened import open_library
+        from uni4d.retrieval.encoder import WEIGHTS, RetrievalWeights, load_members, save_weights
+        from uni4d.training.atms_training import kernel_map
+
+        members = load_members(self.members or WEIGHTS)
+        features = open_library(self.settings().library).features()
+        known = [features.split("train"), features.split("validation")]
+        kernel = kernel_map(known, MiniLM())
+        weights = self.out / "atms.safetensors"
+        self.out.mkdir(parents=True, exist_ok=True)
+        objects = sum(len(some) for some in known)
+        save_weights(RetrievalWeights(members, kernel), weights, {"kernel objects": str(objects)})
+        return {"weights": str(weights), "members": len(members), "objects": objects}
+
+    def show(self, result: dict[str, Any]) -> None:
+        stdout.print(f"{result['members']} members kept, a kernel map of {result['objects']} objects")
+        stdout.print(f"weights: {result['weights']}")
+
+
+@define(kw_only=True)
 class TrainPoints(_Training):
     """Train the small point encoder on built libraries: uni4d train points --out runs/points.
 
@@ -210,6 +244,7 @@ class TrainCommands:
 
     command: (
         Annotated[TrainAtms, tyro.conf.subcommand("atms")]
+        | Annotated[TrainKernel, tyro.conf.subcommand("kernel")]
         | Annotated[TrainPoints, tyro.conf.subcommand("points")]
     )
 

@@ -106,7 +106,7 @@ class KernelArm:
         return {"centres": len(self._map.centres)}
 
     def embed_assets(self, features: AssetFeatures) -> Array:
-        return self._fitted().objects(features.views, features.sizes)
+        return self._fitted().assets(features)
 
     def embed_texts(self, texts: Sequence[str]) -> Array:
         return self._fitted().texts(self.texts.encode([text.lower() for text in texts]).pooled)

@@ -30,7 +30,7 @@ __all__ = ["Embedded", "digest_of", "drawn_for_training", "embedded"]
 
 Array = NDArray[Any]
 
-_FORMAT = "uni4d-evaluation-2"
+_FORMAT = "uni4d-evaluation-3"
 """Raise it when an arm's code changes what comes out for the same settings."""
 
 

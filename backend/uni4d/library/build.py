@@ -1,6 +1,8 @@
 """Building a library: every mesh of a source read once, described, embedded, indexed.
 
-A build goes on where an earlier one stopped, and a second build of an unchanged source ends at once.
+A build goes on where an earlier one stopped, and a second build of an unchanged source ends at once. When
+nothing but the weights of ATMS is new, only the shape vectors are made again, from the features of the
+earlier build.
 Meshes that cannot be read are left out and named.
 """
 
@@ -12,13 +14,15 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
+import attrs
 import numpy as np
 
 from uni4d.config import LibraryConfig
 from uni4d.library.catalog import AssetTable, Catalog
 from uni4d.library.duplicates import near_duplicates
-from uni4d.library.features import features_of, stacked_views
+from uni4d.library.features import AssetFeatures, features_of, stacked_views
 from uni4d.library.opened import FEATURES, MANIFEST, Library, library_folder, open_library
 from uni4d.library.sources import Entry, open_source
 from uni4d.library.store import Store
@@ -39,6 +43,8 @@ def build_library(config: LibraryConfig, progress: Progress, *, force: bool = Fa
 
     ``force`` reads every mesh again. Raises ``library-empty`` when not one mesh can be used.
     """
+    from uni4d.retrieval import encoder
+
     source = open_source(config, section(progress, 0.0, 0.2))
     progress(0.2, "reading the catalogue")
     entries = source.entries()
@@ -46,8 +52,12 @@ def build_library(config: LibraryConfig, progress: Progress, *, force: bool = Fa
     folder.mkdir(parents=True, exist_ok=True)
     with _sole_builder(folder):
         surveyor = Surveyor(source, folder / "files", config.views, config.points)
-        state = _state(surveyor, entries)
-        if not force and _finished_state(folder) == state:
+        state, weights = _state(surveyor, entries), _hash_of(encoder.WEIGHTS)
+        earlier = {} if force else _manifest(folder)
+        if earlier.get("state") == state:
+            if earlier.get("atms") != weights:
+                _embed_again(folder, section(progress, 0.9, 1.0))
+                _write_manifest(folder, {**earlier, "atms": weights})
             return open_library(config)
         (folder / MANIFEST).unlink(missing_ok=True)
         catalog = Catalog(folder / "catalog")
@@ -62,14 +72,13 @@ def build_library(config: LibraryConfig, progress: Progress, *, force: bool = Fa
         skipped = [(entry.name, readings[entry.uid].error) for entry in entries if readings[entry.uid].error]
         manifest = {
             "state": state,
+            "atms": weights,
             "source": config.source,
             "path": str(Path(source.folder).resolve()),
             "assets": len(usable),
             "skipped": skipped,
         }
-        partial = folder / f"{MANIFEST}.partial"
-        partial.write_text(json.dumps(manifest, indent=1))
-        partial.replace(folder / MANIFEST)
+        _write_manifest(folder, manifest)
     progress(1.0, f"{len(usable)} assets" + (f", {len(skipped)} left out" if skipped else ""))
     return open_library(config)
 
@@ -88,29 +97,49 @@ def _sole_builder(folder: Path) -> Iterator[None]:
 
 
 def _state(surveyor: Surveyor, entries: Sequence[Entry]) -> str:
-    """A hash over everything that the built library depends on."""
+    """A hash over everything that the built library depends on, the weights of ATMS apart."""
+    from uni4d.encoders.local import points
     from uni4d.retrieval.text_index import knowledge_fingerprint
 
-    digest = hashlib.sha256(f"{_FORMAT} {_learned_weights()} {knowledge_fingerprint()}".encode())
+    digest = hashlib.sha256(f"{_FORMAT} {_hash_of(points.WEIGHTS)} {knowledge_fingerprint()}".encode())
     for entry in entries:
         digest.update(f"{entry}{surveyor.fingerprint(entry)}\n".encode())
     return digest.hexdigest()
 
 
-def _learned_weights() -> str:
-    """A hash of the shipped models that describe assets."""
-    from uni4d.encoders.local import points
+def _hash_of(weights: Path) -> str:
+    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else ""
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """What a finished build wrote; empty where there is none."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        return manifest
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    partial = folder / f"{MANIFEST}.partial"
+    partial.write_text(json.dumps(manifest, indent=1))
+    partial.replace(folder / MANIFEST)
+
+
+def _embed_again(folder: Path, progress: Progress) -> None:
+    """New shape vectors in a finished library, everything else as it is."""
+    from uni4d.encoders.local import MiniLM
     from uni4d.retrieval import encoder
 
-    contents = (path.read_bytes() for path in (points.WEIGHTS, encoder.WEIGHTS) if path.exists())
-    return hashlib.sha256(b"".join(contents)).hexdigest()
-
-
-def _finished_state(folder: Path) -> str | None:
-    try:
-        return str(json.loads((folder / MANIFEST).read_text())["state"])
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
-        return None
+    progress(0.0, "comparing shapes and looks anew")
+    catalog = Catalog(folder / "catalog")
+    table = catalog.assets()
+    if table is None or not table.entries:
+        return
+    atms = encoder.AtmsEncoder.load(MiniLM(), encoder.WEIGHTS)
+    vectors = atms.embed_features(AssetFeatures.load(folder / FEATURES))
+    catalog.write_assets(attrs.evolve(table, shape_vector=vectors))
+    catalog.compact()
 
 
 def _read_all(

@@ -28,13 +28,26 @@ Row = dict[str, float]
 
 
 def kernel_map(known: Sequence[AssetFeatures], encoder: TextEncoder) -> KernelMap:
-    """The closed-form companion of ATMS, from the names of all objects that are not for testing.
+    """The closed-form companion of ATMS, from the words of all objects that are not for testing.
 
     It has no early stopping to choose, so it learns from the validation objects too.
     """
     names = [name.lower() for features in known for name in features.names]
-    views, sizes = (np.concatenate([getattr(f, name) for f in known]) for name in ("views", "sizes"))
-    return KernelMap.fit(views, sizes, encoder.encode(names).pooled)
+    words = [", ".join(texts).lower() for features in known for texts in features.texts]
+    # Every name once: the same name in two batches would differ in its last bits.
+    distinct = list(dict.fromkeys([*names, *words]))
+    vectors = dict(zip(distinct, encoder.encode(distinct).pooled, strict=True))
+    views, sizes, points = (
+        np.concatenate([getattr(features, name) for features in known])
+        for name in ("views", "sizes", "points")
+    )
+    return KernelMap.fit(
+        views,
+        sizes,
+        points[:, 0],
+        np.stack([vectors[name] for name in names]),
+        np.stack([vectors[text] for text in words]),
+    )
 
 
 def train_members(

@@ -10,8 +10,10 @@ from harness.sample_meshes import CUBE, write_cube
 from PIL import Image
 
 from uni4d.config import LibraryConfig
+from uni4d.encoders.local import MiniLM
 from uni4d.library.build import build_library, open_library
 from uni4d.library.formats.reading import load_mesh
+from uni4d.retrieval import encoder
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Cancelled, silent
 
@@ -119,3 +121,25 @@ def test_only_one_process_builds_a_library(config: LibraryConfig) -> None:
     with pytest.raises(Uni4DError) as caught:
         build_library(config, build_again, force=True)
     assert caught.value.code == "library-busy"
+
+
+def test_other_weights_of_atms_make_only_the_shape_vectors_anew(
+    config: LibraryConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = build_library(config, silent)
+    features = before.folder / "features.npz"
+    read = features.stat().st_mtime_ns
+    members = tmp_path / "atms.safetensors"
+    encoder.save_weights(encoder.RetrievalWeights(encoder.load_members(encoder.WEIGHTS), None), members, {})
+    monkeypatch.setattr(encoder, "WEIGHTS", members)
+    messages: list[str] = []
+    after = build_library(config, lambda fraction, message: messages.append(message))
+    assert "comparing shapes and looks anew" in messages
+    assert not any("reading" in message and "mesh" in message for message in messages)
+    assert features.stat().st_mtime_ns == read
+    atms = encoder.AtmsEncoder.load(MiniLM(), members)
+    assert np.allclose(after.table.shape_vector, atms.embed_features(after.features()), atol=1e-5)
+    assert np.array_equal(after.table.name_vector, before.table.name_vector)
+    monkeypatch.undo()
+    again = build_library(config, silent)
+    assert np.allclose(again.table.shape_vector, before.table.shape_vector, atol=2e-3)

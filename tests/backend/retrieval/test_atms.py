@@ -5,12 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import attrs
+import numpy as np
 import pytest
 import torch
+from harness.made_up_world import WIDTH, WordVectors, made_up
 from torch import Tensor
 
 from uni4d.retrieval.atms import ATMS, AtmsConfig, Tokens
-from uni4d.retrieval.encoder import RetrievalWeights, load_weights, save_weights
+from uni4d.retrieval.encoder import (
+    AtmsEncoder,
+    RetrievalWeights,
+    load_members,
+    load_weights,
+    save_weights,
+)
+from uni4d.training.atms_training import kernel_map
 from uni4d_shared.errors import Uni4DError
 
 CONFIG = AtmsConfig({"text": 12, "views": 20}, width=16, layers=2, heads=2, dimensions=12)
@@ -104,6 +113,54 @@ def test_saved_members_are_the_same_members(model: ATMS, tmp_path: Path) -> None
     text = tokens(4, 3, 12)
     with torch.no_grad():
         assert torch.allclose(again[0].eval()({"text": text}), model({"text": text}), atol=5e-3)
+
+
+@pytest.fixture(scope="module")
+def joint() -> RetrievalWeights:
+    """Two members beside a kernel map of 60 objects."""
+    torch.manual_seed(0)
+    config = AtmsConfig({"text": WIDTH, "points": 16, "views": 40, "size": 9}, 16, 1, 2, WIDTH)
+    return RetrievalWeights((ATMS(config), ATMS(config)), kernel_map([made_up(60, 1)], WordVectors()))
+
+
+def test_cosines_are_weighted_means_of_atms_and_kernel_map(joint: RetrievalWeights) -> None:
+    assert joint.kernel is not None
+    objects, names, encoder = made_up(20, 3), list(made_up(20, 3).names), WordVectors()
+    both, alone = AtmsEncoder(joint, encoder), AtmsEncoder(attrs.evolve(joint, kernel=None), encoder)
+    texts, vectors = both.embed_texts(names), both.embed_features(objects)
+    assert texts.shape == vectors.shape == (20, both.dimensions)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+    learnt = alone.embed_texts(names) @ alone.embed_features(objects).T
+    closed = joint.kernel.texts(encoder.encode(names).pooled) @ joint.kernel.assets(objects).T
+    assert np.allclose(texts @ vectors.T, (learnt + 2.0 * closed) / 3.0, atol=1e-5)
+    pictures = both.embed_pictures(objects.views[:, 0])
+    assert pictures.shape == vectors.shape
+    assert np.allclose(np.linalg.norm(pictures, axis=1), 1.0, atol=1e-5)
+
+
+def test_a_saved_kernel_map_is_the_same_map(joint: RetrievalWeights, tmp_path: Path) -> None:
+    path, objects = tmp_path / "atms.safetensors", made_up(20, 3)
+    save_weights(joint, path, {})
+    before, after = (AtmsEncoder(some, WordVectors()) for some in (joint, load_weights(path)))
+    assert np.allclose(before.embed_features(objects), after.embed_features(objects), atol=5e-3)
+    assert np.allclose(before.embed_texts(objects.names), after.embed_texts(objects.names), atol=5e-3)
+
+
+def test_members_outlive_their_kernel_map(joint: RetrievalWeights, tmp_path: Path) -> None:
+    """Members of a file with an older kernel map are kept to the last bit when the map is fitted anew."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    old, new = tmp_path / "old.safetensors", tmp_path / "new.safetensors"
+    save_weights(joint, old, {})
+    with safe_open(old, "pt") as file:
+        header = file.metadata()
+    save_file(load_file(old), old, {**header, "format": "uni4d-atms-1"})
+    with pytest.raises(Uni4DError, match="uni4d-atms-1"):
+        load_weights(old)
+    save_weights(RetrievalWeights(load_members(old), joint.kernel), new, {})
+    first, second = load_file(old), load_file(new)
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "foreign"])

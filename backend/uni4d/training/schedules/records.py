@@ -42,22 +42,26 @@ def schedule_record(name: str, run: Run, outcome: Outcome) -> dict[str, Any]:
 
 
 def schedule_rows(run: Run, end: Point) -> list[dict[str, float]]:
-    """One row per interval of a training, the start first, as the logs of trainings have them."""
+    """One row per interval of a training, the start first, as the logs of trainings have them: the state of
+    the decision process (its previous figures are those of the row before), and what the reward is made of.
+    """
     rows = []
     for point in run.along(end):
-        setting, figures = point.setting(run.first), point.figures
+        state, figures = run.state(point), point.figures
         rows.append(
             {
                 "step": float(len(point.path) * run.config.interval),
-                "loss": figures.train_loss,
-                "learning_rate": setting.rate,
-                "temperature": setting.temperature,
+                "epoch": state.epoch,
+                "learning_rate": state.learning_rate,
+                "temperature": state.temperature,
+                "validation_accuracy": state.accuracy,
                 "validation_loss": figures.loss,
-                "validation_accuracy": figures.accuracy,
                 "validation_mrr": figures.score,
                 "train_accuracy": figures.train_accuracy,
+                "loss": figures.train_loss,
                 "gradient_excess": figures.gradient_excess,
                 "reward": point.reward,
+                "mean_reward": state.mean_reward,
             }
         )
     return rows

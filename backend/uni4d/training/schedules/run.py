@@ -175,7 +175,7 @@ class Run:
         return max(points, key=lambda point: (point.figures.score, -len(point.path)))
 
     def state(self, point: Point) -> MdpState:
-        """s_t of the decision process."""
+        """s_t of the decision process; at the start nothing came before, and it is its own predecessor."""
         before = self.points[key_of(point.path[:-1])]
         epoch = len(point.path) * self.config.interval * self._batch_share
         return observed(point.setting(self.first), epoch, before.figures, point.figures, point.mean_reward)

@@ -14,8 +14,8 @@ from uni4d.training.atms import AtmsTask, AtmsTrainConfig
 from uni4d.training.atms_schedules import config_for, train_with_strategy
 from uni4d.training.atms_training import train_member
 from uni4d.training.schedules.config import STRATEGIES, ScheduleConfig
-from uni4d.training.schedules.mdp import Action, Setting, chosen
-from uni4d.training.schedules.records import read_schedule
+from uni4d.training.schedules.mdp import Action, Setting, chosen, reward_of
+from uni4d.training.schedules.records import read_schedule, schedule_rows
 from uni4d.training.schedules.run import Journal, Run
 from uni4d.training.schedules.runners import Assignment, InProcess, InProcesses
 from uni4d.training.schedules.search import search_with_tree
@@ -123,6 +123,23 @@ def test_the_committed_schedule_replayed_alone_gives_the_same_weights(
     torch.set_num_threads(threads)
     for name, value in model.state_dict().items():
         assert torch.equal(value, replayed.state_dict()[name]), name
+
+
+def test_the_log_tells_the_states_and_the_rewards(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    outcome = strategy_of("random")(run, 0)
+    rows = schedule_rows(run, outcome.committed)
+    points = run.along(outcome.committed)
+    assert [row["step"] for row in rows] == [2.0 * number for number in range(len(points))]
+    for before, after, row in zip(points, points[1:], rows[1:], strict=False):
+        assert row["reward"] == pytest.approx(reward_of(before.figures, after.figures, run.config))
+        state = run.state(after)
+        assert (state.previous_accuracy, state.previous_loss) == (
+            before.figures.accuracy,
+            before.figures.loss,
+        )
+    assert rows[-1]["mean_reward"] == pytest.approx(sum(row["reward"] for row in rows) / (len(rows) - 1))
+    assert rows[-1]["epoch"] == pytest.approx(24 * 0.3)
 
 
 def test_the_tree_is_kept_and_drawn(

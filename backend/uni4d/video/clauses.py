@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from uni4d.video.lexicon import Modifier, VerbMatch, scan
 from uni4d.video.verbs import OPPOSITES, words
 
-__all__ = ["Clause", "beginnings", "part_named", "read_clauses"]
+__all__ = ["Clause", "beginnings", "names_a_part", "part_named", "read_clauses"]
 
 _SUCCESSIONS = frozenset(
     {
@@ -107,6 +107,11 @@ def part_named(text: str, verb: str) -> str:
         if verb in _MOVED[part] and found & set(nouns):
             return part
     return "whole"
+
+
+def names_a_part(word: str) -> bool:
+    """Whether a word is the name of a part, though it may be a verb too (“wheels”)."""
+    return any(word.lower() in nouns for nouns in _PART_WORDS.values())
 
 
 def _verbs_only(matches: list[VerbMatch], text: str) -> list[VerbMatch]:

@@ -11,11 +11,11 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import ArrayLike
 
-from uni4d.video.clauses import Clause, beginnings, part_named, read_clauses
+from uni4d.video.clauses import Clause, beginnings, names_a_part, part_named, read_clauses
 from uni4d.video.lexicon import Modifier, VerbMatch, find_modifiers, gerund, unknown_motions
 from uni4d.video.modifiers import Kind
 from uni4d.video.program import MotionProgram, Track
-from uni4d.video.verbs import DEFAULT_VERB, VERBS, Verb, words
+from uni4d.video.verbs import DEFAULT_VERB, OPPOSITES, VERBS, Verb, words
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.types import Query
 
@@ -75,7 +75,7 @@ def interpret(
     clauses = read_clauses(text)
     if not clauses:
         clauses = [_stand_in(text, embed_text, notes)]
-    elif unknown := unknown_motions(text, beginnings(text)):
+    elif unknown := [w for w in unknown_motions(text, beginnings(text)) if not names_a_part(w)]:
         notes.append(_left_out(unknown, embed_text))
     groups = _groups(_with_company(clauses, query.object_text))
     spans = _spans([max(_seconds(told) for told in group) for group in groups])
@@ -303,7 +303,7 @@ def _cycles(told: _Told, seconds: float, speed: float, notes: list[str]) -> floa
     periods = told.all("period")
     wanted = seconds / float(periods[0]) if periods else seconds * speed / told.verb.period
     cycles = max(1.0, float(round(wanted)))
-    if wanted < 0.75:
+    if wanted < 0.75 and not (told.follows and told.verb.name in OPPOSITES):
         name = gerund(told.verb.name)
         notes.append(f"One cycle of “{name}” is the least that loops in {seconds:g} s.")
     return cycles

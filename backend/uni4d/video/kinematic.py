@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from uni4d.library.geometry import TexturedMesh
     from uni4d.splatting import BoundSplats
 
-__all__ = ["BACKGROUND", "animate", "film"]
+__all__ = ["BACKGROUND", "animate", "film", "on_the_body"]
 
 BACKGROUND = (1.0, 1.0, 1.0)
 _SEED_OFFSET = 40_961
@@ -71,7 +71,7 @@ def _program(
 ) -> MotionProgram:
     """What the words say, kept inside the frame; or, as it stands, the program that a person edited."""
     if config.program is not None:
-        program = _on_the_body(MotionProgram.from_dict(config.program), body)
+        program = on_the_body(MotionProgram.from_dict(config.program), body)
         reach = overshoot(program, body.samples, body, camera, _frames(program, config))
         note = "It reaches beyond the frame, as the given program says."
         return program.with_note(note) if reach > 0.02 and note not in program.notes else program
@@ -82,7 +82,7 @@ def _program(
         amplitude=config.amplitude,
         embed_text=embed_text,
     )
-    return fit_to_frame(_on_the_body(program, body), body, camera, config.frames)
+    return fit_to_frame(on_the_body(program, body), body, camera, config.frames)
 
 
 _MOST_FRAMES = 480
@@ -100,7 +100,7 @@ def _frames(program: MotionProgram, config: AnimateConfig) -> int:
     return count
 
 
-def _on_the_body(program: MotionProgram, body: Body) -> MotionProgram:
+def on_the_body(program: MotionProgram, body: Body) -> MotionProgram:
     """With a note for each part that the mesh does not have; the whole moves instead."""
     for part in dict.fromkeys(track.part for track in program.tracks):
         if not body.has(part):
@@ -127,8 +127,10 @@ def film(
     camera: Camera,
     frames: int,
     progress: Progress = silent,
+    *,
+    background: tuple[float, float, float] = BACKGROUND,
 ) -> Array:
-    """The moving splats from ``camera`` over :data:`BACKGROUND`: ``[T, H, W, 3]`` uint8 sRGB."""
+    """The moving splats from ``camera`` over ``background``: ``[T, H, W, 3]`` uint8 sRGB."""
     import torch
 
     from uni4d.splatting import rasterise
@@ -156,7 +158,7 @@ def film(
                 bound.splats.opacities,
                 torch.from_numpy(shown),
                 camera,
-                BACKGROUND,
+                background,
             ).image
             images[frame] = np.round(255.0 * image.clamp(0.0, 1.0).numpy()).astype(np.uint8)
     progress(1.0, f"{frames} frames")

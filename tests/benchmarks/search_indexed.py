@@ -69,7 +69,7 @@ def gigabytes() -> float:
 
 def build(folder: Path, phrases: PhraseVectors, count: int, config: IndexConfig) -> None:
     last = [0.0]
-    start = time.perf_counter()
+    start, work = time.perf_counter(), time.process_time()
 
     def progress(fraction: float, message: str) -> None:
         if time.perf_counter() - last[0] > 60.0:
@@ -77,7 +77,10 @@ def build(folder: Path, phrases: PhraseVectors, count: int, config: IndexConfig)
             sys.stderr.write(f"  {fraction:4.0%} {message}\n")
 
     StoredIndex.build(folder, batches(phrases, count), config, progress, count)
-    write(f"built in {time.perf_counter() - start:.0f} s; peak of memory {gigabytes():.2f} GB, ")
+    write(
+        f"built in {time.perf_counter() - start:.0f} s ({time.process_time() - work:.0f} s of processors); "
+    )
+    write(f"peak of memory {gigabytes():.2f} GB, ")
     write(f"the vectors alone {count * phrases.dimensions * 4 / 1e9:.2f} GB\n")
 
 

@@ -5,6 +5,8 @@
 ``assets``     one row per usable asset: what it is called and the vectors that it is found by; written
                whole at the end of a build
 
+``vectors/`` beside them holds what a large library is searched through (:mod:`uni4d.retrieval.candidates`).
+
 Vectors of a table lie in one fixed-size list column each, so they become one numpy array without copies
 row by row.
 """
@@ -12,6 +14,7 @@ row by row.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
@@ -25,12 +28,15 @@ from numpy.typing import NDArray
 from uni4d.library.sources import Entry
 from uni4d.library.survey import Reading
 
-__all__ = ["AssetTable", "Catalog"]
+__all__ = ["INDEXES", "AssetTable", "Catalog"]
 
 Array = NDArray[Any]
 
 _KEPT = timedelta(minutes=10)
 """How long old versions of a table stay, for whoever is reading them."""
+
+INDEXES = "vectors"
+"""Folder of what is made from the vectors of the assets; it goes when they are written."""
 
 VECTORS = ("name_vector", "text_vector", "shape_vector")
 
@@ -62,8 +68,8 @@ class Catalog:
 
     @cached_property
     def _database(self) -> Any:
-        # Lance's log warns on stderr about every table that is made for the first time.
-        os.environ.setdefault("LANCE_LOG", "error")
+        # Its log warns on stderr about every table that is made for the first time; read at import.
+        os.environ.setdefault("LANCEDB_LOG", "error")
         import lancedb
 
         return lancedb.connect(str(self._folder))
@@ -109,6 +115,7 @@ class Catalog:
         """Replace the table of assets."""
         import pyarrow as pa
 
+        shutil.rmtree(self._folder / INDEXES, ignore_errors=True)
         entries = table.entries
         columns: dict[str, Any] = {
             name: [getattr(entry, name) for entry in entries]

@@ -93,6 +93,11 @@ class StoredIndex:
     def is_exact(self) -> bool:
         return len(self) <= self._config.exact_limit
 
+    @property
+    def lacking(self) -> int:
+        """Vectors that the file lacks, so that each search reads them; the cure is :meth:`refresh`."""
+        return 0 if self.is_exact else self._table.unindexed
+
     def search(
         self, queries: Array, k: int, *, allowed: Allowed = None, where: str = ""
     ) -> tuple[Array, Array]:

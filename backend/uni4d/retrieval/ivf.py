@@ -134,7 +134,7 @@ class IvfIndex:
             if len(places) < compared and probes < cells:
                 probes = min(probes * _WIDENED, cells)
                 continue
-            exact = self.vectors[places] @ query
+            exact = np.einsum("nd,d->n", self.vectors[places], query)  # BLAS would wake its threads
             error = float(np.std(exact - coded))
             clear = np.partition(exact, -k)[-k] >= coded.min() + _MARGIN * error
             if clear or compared * _WIDENED > min(count, _MOST):

@@ -6,8 +6,9 @@ Words are compared with an asset's name and texts, with what is known about the 
 (:mod:`uni4d.retrieval.text_index`), with its shape and look in the joint space, and letter by letter with its
 names in all languages; the weights w are learnt (:mod:`uni4d.retrieval.fusion`). Pictures and meshes are
 compared in the joint space. Results are filtered, and copies folded into one hit. All of it is exact: matrix
-products in memory. The learnt weight of the look is 0 where words are known, so it decides only among assets
-that have none.
+products in memory, over all assets or, in a large library, over those that
+:mod:`uni4d.retrieval.candidates` finds. The learnt weight of the look is 0 where words are known, so it
+decides only among assets that have none.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from attrs import frozen
 from numpy.typing import NDArray
 
 from uni4d.library.opened import Library
+from uni4d.retrieval.candidates import Candidates, open_candidates
 from uni4d.retrieval.embedding import TextShapeSpace
 from uni4d.retrieval.filters import allowed_rows
 from uni4d.retrieval.folding import Folded, fold
 from uni4d.retrieval.fusion import Fusion, shipped_fusion
+from uni4d.retrieval.index import IndexConfig
 from uni4d.retrieval.text_index import FILE, TextIndex, build_text_index, fingerprint
 from uni4d.retrieval.wanted import Wanted
 from uni4d.retrieval.words import content_words
@@ -55,11 +59,27 @@ _ENGLISH_SHARE = 0.6
 """Share of known words from which a prompt is English."""
 
 
+@frozen(eq=False)
+class _Asked:
+    """A query, as far as its vectors and words go."""
+
+    sentence: Array
+    """``[D]`` unit: what the words mean."""
+    seen: Array | None
+    """``[J]`` unit: how it may look, where that counts."""
+    words: dict[str, Array]
+    """``[N]`` scores by modality that need no asset's vectors."""
+
+
 class Searcher:
     """Search over one library; models are loaded at the first query and stay loaded."""
 
     def __init__(
-        self, library: Library, space: TextShapeSpace | None = None, fusion: Fusion | None = None
+        self,
+        library: Library,
+        space: TextShapeSpace | None = None,
+        fusion: Fusion | None = None,
+        index: IndexConfig | None = None,
     ) -> None:
         if not len(library):
             raise Uni4DError(
@@ -70,6 +90,7 @@ class Searcher:
         self.library = library
         self._given_space = space
         self.fusion = fusion or shipped_fusion()
+        self._config = index or IndexConfig()
 
     def search(
         self,
@@ -93,42 +114,83 @@ class Searcher:
         allowed = allowed_rows(filters, table.entries, table.faces, self._animated)
         if but:
             allowed &= np.array(table.groups) != table.groups[self.library.row(but)]
-        scores = self.scores(query) if query.object_text else {}
-        fused = self._fuse(query, scores)
+        asked = self._asked(query) if query.object_text else None
+        rows = self._rows(top, query, allowed, asked, likeness)
+        numbers = np.arange(len(self.library))[rows]
+        scores = self._scores(asked, rows) if asked is not None else {}
+        fused = self._fuse(query, scores, rows) if scores else np.zeros(len(numbers))
         if likeness is not None:
-            scores["likeness"] = table.shape_vector @ likeness
+            scores["likeness"] = table.shape_vector[rows] @ likeness
             fused = fused + _LIKENESS_WEIGHT * scores["likeness"]
         if filters.without:
-            scores["unwanted"] = self._unwanted(filters.without, int(np.argmax(fused)))
+            best = numbers[np.argmax(fused)] if len(numbers) else 0
+            scores["unwanted"] = self._unwanted(filters.without, int(best))[rows]
             fused = fused - _UNWANTED_WEIGHT * scores["unwanted"]
-        order = np.argsort(-fused, kind="stable")
+        order = numbers[np.argsort(-fused, kind="stable")]
         order = order[allowed[order]][: max(_FOLDED_FROM, 20 * top)].tolist()
         folded = fold(order, self._names, table.groups, table.text_vector, table.shape_vector, top)
-        return [self._hit(result, fused, scores) for result in folded]
+        places = np.searchsorted(numbers, [result.row for result in folded])
+        return [
+            self._hit(result, float(fused[place]), {name: float(of[place]) for name, of in scores.items()})
+            for result, place in zip(folded, places, strict=True)
+        ]
 
     def scores(self, query: Query) -> dict[str, Array]:
         """The score ``[N]`` of every asset by modality, in the order of the library's table."""
-        table, space = self.library.table, self.space
-        wanted = Wanted(query, SearchFilters())
+        return self._scores(self._asked(query), slice(None))
+
+    def _asked(self, query: Query) -> _Asked:
+        space, wanted = self.space, Wanted(query, SearchFilters())
         said = [wanted.whole, query.object_text] if wanted.object_only else [wanted.whole]
         sentence = _unit(space.embed_objects(said).sum(axis=0))
         words = content_words(wanted.whole)
         own = set(content_words(query.object_text)) if wanted.object_only else set(words)
         shares = np.array([1.0 if word in own else _MOTION_SHARE for word in words])
-        texts = table.text_vector @ sentence
-        known = self.index.scores(sentence, self._word_vectors(words), shares, texts)
-        scores = {
-            "name": table.name_vector @ sentence,
-            "text": texts,
-            "description": known.description,
-            "concept": known.concept,
-            "words": known.words,
-            "spelling": self._spelling(query),
-        }
-        if self._looks:
-            seen = space.embed_text(query.object_text if wanted.object_only else wanted.whole)
-            scores["appearance"] = table.shape_vector @ seen
+        known = self.index.scores(sentence, self._word_vectors(words), shares, np.zeros(len(self.library)))
+        return _Asked(
+            sentence,
+            space.embed_text(query.object_text if wanted.object_only else wanted.whole)
+            if self._looks
+            else None,
+            {
+                "description": known.description,
+                "concept": known.concept,
+                "words": known.words,
+                "spelling": self._spelling(query),
+            },
+        )
+
+    def _rows(
+        self, top: int, query: Query, allowed: Array, asked: _Asked | None, likeness: Array | None
+    ) -> Array | slice:
+        """The rows of the assets to score, ascending: all, or a large library's candidates."""
+        if self._candidates is None:
+            return slice(None)
+        shapes = [] if likeness is None else [likeness]
+        if asked is None:
+            return self._candidates.rows(top, allowed, None, None, shapes)
+        if asked.seen is not None:
+            shapes.append(asked.seen)
+        words = self._fuse(query, asked.words, slice(None))
+        return self._candidates.rows(top, allowed, words, asked.sentence, shapes)
+
+    def _scores(self, asked: _Asked, rows: Array | slice) -> dict[str, Array]:
+        """The scores of ``rows`` by modality; what nothing is known about is taken by its own words."""
+        table, nameless = self.library.table, self._nameless[rows]
+        texts = table.text_vector[rows] @ asked.sentence
+        scores = {"name": table.name_vector[rows] @ asked.sentence, "text": texts}
+        scores.update((name, values[rows]) for name, values in asked.words.items())
+        for name in ("description", "concept"):
+            scores[name] = np.where(nameless, texts, scores[name])
+        if asked.seen is not None:
+            scores["appearance"] = table.shape_vector[rows] @ asked.seen
         return scores
+
+    @cached_property
+    def _candidates(self) -> Candidates | None:
+        if len(self.library) <= self._config.exact_limit:
+            return None
+        return open_candidates(self.library.folder / "catalog", self.library.table, self._config)
 
     @cached_property
     def index(self) -> TextIndex:
@@ -176,12 +238,10 @@ class Searcher:
         known = {word for thing in everyday_things() for word in content_words(thing.document)}
         return wordnet().words | known
 
-    def _fuse(self, query: Query, scores: dict[str, Array]) -> Array:
-        if not scores:
-            return np.zeros(len(self.library))
+    def _fuse(self, query: Query, scores: dict[str, Array], rows: Array | slice) -> Array:
         fused = self.fusion.fuse(scores)
         if "appearance" in scores:
-            fused = fused + _NAMELESS_WEIGHT * self._nameless * scores["appearance"]
+            fused = fused + _NAMELESS_WEIGHT * self._nameless[rows] * scores["appearance"]
         return fused + _FOREIGN_WEIGHT * scores["spelling"] if self._is_foreign(query.prompt) else fused
 
     def _spelling(self, query: Query) -> Array:
@@ -225,15 +285,15 @@ class Searcher:
                 worst = np.maximum(worst, np.maximum(own, kind - kind[best]))
         return worst
 
-    def _hit(self, result: Folded, fused: Array, scores: dict[str, Array]) -> Hit:
+    def _hit(self, result: Folded, score: float, scores: dict[str, float]) -> Hit:
         row, table = result.row, self.library.table
         entry = table.entries[row]
         path = self.library.glb_path(entry)
         return Hit(
             uid=entry.uid,
             name=entry.name,
-            score=float(fused[row]),
-            scores={name: float(values[row]) for name, values in scores.items()},
+            score=score,
+            scores=scores,
             licence=entry.licence,
             author=entry.author,
             source=entry.collection,

@@ -20,6 +20,7 @@ from uni4d.library.sources.sweethome3d import locate
 from uni4d.pipeline.stages import Stages
 from uni4d.retrieval.embedding import TextShapeSpace
 from uni4d.retrieval.fusion import MODALITIES
+from uni4d.retrieval.index import IndexConfig, IvfConfig
 from uni4d.retrieval.query import parse
 from uni4d.retrieval.search import Searcher
 from uni4d.retrieval.text_index import FILE, TextIndex, build_text_index, fingerprint
@@ -84,6 +85,34 @@ def test_the_right_object_comes_first(searcher: Searcher, prompt: str, name: str
     assert set(MODALITIES) - {"appearance"} <= set(hits[0].scores) <= set(MODALITIES)
     assert Path(hits[0].thumbnail).is_file()
     assert hits[0].faces == 12
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a plush bear is dancing",
+        "ours en peluche",
+        "it gives light",
+        "chair -wheels",
+        "a lamp faces:<50",
+        "cube",
+    ],
+)
+def test_a_large_library_is_searched_as_a_small_one(
+    library: Library, searcher: Searcher, prompt: str
+) -> None:
+    """The same hits and scores by way of candidates; here they are all assets, from indexes on disk."""
+    large = Searcher(library, searcher.space, index=IndexConfig(exact_limit=2))
+    wanted = read_wanted(prompt)
+    likeness = library.table.shape_vector[1]
+    for options in ({}, {"likeness": likeness}, {"but": library.table.entries[0].uid}):
+        expected = searcher.search(wanted.query, 4, filters=wanted.filters, **options)  # type: ignore[arg-type]
+        found = large.search(wanted.query, 4, filters=wanted.filters, **options)  # type: ignore[arg-type]
+        assert [hit.uid for hit in found] == [hit.uid for hit in expected]
+        for left, right in zip(found, expected, strict=True):
+            assert left.scores == pytest.approx(right.scores, abs=1e-6)
+            assert attrs.evolve(left, score=0.0, scores={}) == attrs.evolve(right, score=0.0, scores={})
+    assert (library.folder / "catalog" / "vectors").is_dir()
 
 
 def test_no_more_hits_than_assets(searcher: Searcher) -> None:
@@ -295,3 +324,18 @@ def test_the_first_hit_in_sweet_home_3d(tmp_path_factory: pytest.TempPathFactory
         ]
         wrong = [pair for pair, expected in zip(found, prompts, strict=True) if pair != expected]
         assert not wrong
+    _assert_candidates_suffice(library, searcher)
+
+
+def _assert_candidates_suffice(library: Library, searcher: Searcher) -> None:
+    """Were the limit lower: a part of all assets is scored, and the hits are nearly always the same."""
+    config = IndexConfig(exact_limit=100, ivf=IvfConfig(probes=8, compared=20))
+    large, same = Searcher(library, searcher.space, index=config), []
+    for prompt, _ in FIRST_HITS + OTHER_LANGUAGES + DESCRIBED:
+        query = read_wanted(prompt).query
+        expected, found = searcher.search(query, 1)[0], large.search(query, 1)[0]
+        same.append(found.uid == expected.uid)
+        if same[-1]:
+            assert found.score == pytest.approx(expected.score, abs=1e-6)
+            assert found.scores == pytest.approx(expected.scores, abs=1e-6)
+    assert np.mean(same) >= 0.95

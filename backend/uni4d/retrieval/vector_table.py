@@ -157,20 +157,22 @@ class VectorTable:
             raise Uni4DError(
                 "bad-vectors", f"{present} of {len(batch.rows)} row numbers are taken.", "Use upsert."
             )
-        self._matched = None
         self._table.add(_arrow(batch, self._dimensions))
+        self._matched = None
 
     def upsert(self, batch: VectorBatch) -> None:
         """Replace the vectors of known row numbers, add those of new ones."""
-        self._matched = None
         merge = self._table.merge_insert("row").when_matched_update_all().when_not_matched_insert_all()
         merge.execute(_arrow(batch, self._dimensions))
+        self._matched = None
 
     def delete(self, rows: Sequence[int] | Array) -> None:
         """Remove vectors; row numbers that do not exist are no error."""
-        self._matched = None
-        for start in range(0, len(rows), _LISTED):
-            self._table.delete(_named(rows[start : start + _LISTED]))
+        try:
+            for start in range(0, len(rows), _LISTED):
+                self._table.delete(_named(rows[start : start + _LISTED]))
+        finally:
+            self._matched = None
 
     def build_index(self, progress: Progress = silent) -> None:
         """Bring the index up to the table: add what it lacks, or build it anew where much has changed.
@@ -336,6 +338,11 @@ def _arrow(batch: VectorBatch, dimensions: int) -> Any:
         )
     if len(rows) != len(vectors) or len(np.unique(rows)) != len(rows):
         raise Uni4DError("bad-vectors", f"{len(vectors)} vectors need as many different row numbers.")
+    reserved = batch.columns.keys() & {"row", _WRITTEN, "vector"}
+    if reserved:
+        raise Uni4DError(
+            "bad-vectors", f"A column is called {min(reserved)!r}, as one of the table's own.", "Rename it."
+        )
     columns = {"row": pa.array(rows), _WRITTEN: pa.array(np.full(len(rows), time.time_ns()))}
     columns.update((name, pa.array(column)) for name, column in batch.columns.items())
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), dimensions)

@@ -205,6 +205,14 @@ def test_a_table_is_searched_rightly_before_during_and_after_its_index(tmp_path:
     assert recall(table.search(queries, 10)[0], nearest(vectors, queries, 10, left)) >= 0.98
 
 
+def test_columns_of_the_table_itself_are_refused(tmp_path: Path) -> None:
+    batch = VectorBatch(np.arange(3), unit(3), {"written": [1, 2, 3]})
+    with pytest.raises(Uni4DError) as caught:
+        VectorTable.write(tmp_path, [batch], CONFIG)
+    assert caught.value.code == "bad-vectors"
+    assert "'written'" in caught.value.message
+
+
 @pytest.mark.slow
 def test_an_index_of_another_table_says_nothing(tmp_path: Path) -> None:
     """Two tables of the same rows: each row was written at another time."""

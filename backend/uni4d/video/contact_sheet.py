@@ -82,7 +82,7 @@ cat                 | cat          | breathes
 horse2              | horse        | walks in circles
 palm                | palm tree    | sways in the wind
 arbolito            | tree         | grows
-tablefan            | fan          | turns
+riggedfan           | fan          | turns
 ceilingfan          | ceiling fan  | spins
 fridge              | fridge       | opens
 oven                | oven         | opens
@@ -90,8 +90,8 @@ wardrobe            | wardrobe     | opens and closes
 exterior-door-01    | door         | swings open
 dresserwithdrawers  | dresser      | a drawer slides out
 chest               | chest        | opens
-dustbin             | bin          | its lid opens and shuts
-laptop              | laptop       | twists
+breadbox            | bread box    | its lid opens and shuts
+pedestal-vase-lamp  | lamp         | twists
 box                 | box          | slides to the right
 cartoon-biplane     | plane        | takes off
 cartoon-biplane     | bird         | flaps its wings

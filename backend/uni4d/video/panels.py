@@ -1,8 +1,9 @@
 """Doors, drawers and lids: components that close the front or the top of a body, with what is fixed to them.
 
 A *door* is a thin panel at the front; it hangs at its outer edge, a single one opposite its handle, and one
-that is wider than high at its lower edge, like an oven's. A *drawer* is a panel at the front wider than high,
-with all that stands behind it. A *lid* covers most of the body from above; its hinge is the rear lower edge.
+that is wider than high at its lower edge, like an oven's (but not a microwave's, whose handle is upright).
+A *drawer* is a panel at the front wider than high, with all that stands behind it. A *lid* covers most of
+the body from above; its hinge is the rear lower edge.
 """
 
 from __future__ import annotations
@@ -55,11 +56,15 @@ def _frame(pieces: Pieces) -> _Frame:
     return _Frame(pieces.low.min(axis=0), pieces.high.max(axis=0))
 
 
+def _is_slim(frame: _Frame) -> bool:
+    return bool(frame.size[1] < 0.3 * frame.size[0])
+
+
 def _front_panels(pieces: Pieces, frame: _Frame, *, thickest: float) -> list[int]:
     """Components at the front that cover 4 … 97 % of it, the largest first."""
     size, whole = pieces.size, frame.size
     area = size[:, 0] * size[:, 2] / (whole[0] * whole[2])
-    slim = whole[1] < 0.3 * whole[0]  # a door in its frame: what is thin is at the front anyway
+    slim = _is_slim(frame)  # a door in its frame: what is thin is at the front anyway
     at_front = pieces.low[:, 1] < frame.low[1] + (0.9 if slim else 0.2) * whole[1]
     thin = size[:, 1] < max(thickest * whole[1], 0.12 * min(whole[0], whole[2]) if slim else 0.0)
     found = np.flatnonzero(at_front & thin & (area > 0.04) & (area < 0.97))
@@ -86,7 +91,8 @@ def find_doors(pieces: Pieces) -> tuple[Hinged, ...]:
         if index in taken or not upright or _encloses(pieces, index, frame):
             continue
         low, high = _rectangle(pieces, index, 0.04)
-        high[1] = pieces.high[index][1] + 0.06 * frame.size[1]
+        if not _is_slim(frame):  # a door's knob shows on both its sides
+            high[1] = pieces.high[index][1] + 0.06 * frame.size[1]
         members = np.union1d(pieces.inside(low, high), [index])
         taken |= {int(member) for member in members}
         doors.append(_hung(pieces, index, members, frame))
@@ -109,25 +115,28 @@ def _encloses(pieces: Pieces, index: int, frame: _Frame) -> bool:
 def _hung(pieces: Pieces, index: int, members: Members, frame: _Frame) -> Hinged:
     low, high = pieces.low[index], pieces.high[index]
     width, height = pieces.size[index][0], pieces.size[index][2]
-    if width > 1.25 * height and width > 0.6 * frame.size[0]:
+    handle, upright = _handle(pieces, index, members)
+    flap = width > 1.25 * height and width > 0.6 * frame.size[0]
+    if flap and not (upright and abs(handle) > 0.2 * width):
         return Hinged(members, np.array([low[0], high[1], low[2]]), np.array([1.0, 0.0, 0.0]))
-    middle = 0.5 * (frame.low[0] + frame.high[0])
-    aside = pieces.centre[index][0] - middle
-    if abs(aside) < 0.08 * frame.size[0]:
-        aside = -_handle_side(pieces, index, members)
+    aside = pieces.centre[index][0] - 0.5 * (frame.low[0] + frame.high[0])
+    if flap or abs(aside) < 0.08 * frame.size[0]:
+        aside = -handle
     # Hung at its left (+X) the free edge, towards −X, comes out to the front by a turn about +Z.
     sign = 1.0 if aside >= 0.0 else -1.0
     edge = high[0] if sign > 0 else low[0]
     return Hinged(members, np.array([edge, high[1], low[2]]), np.array([0.0, 0.0, sign]))
 
 
-def _handle_side(pieces: Pieces, index: int, members: Members) -> float:
-    """Where the handle of a panel is beside its middle, along X; 0 without one."""
+def _handle(pieces: Pieces, index: int, members: Members) -> tuple[float, bool]:
+    """Where the handle of a panel is beside its middle, along X, and whether it is higher than wide; 0 and
+    ``False`` without one."""
     small = [i for i in members if i != index and pieces.size[i][0] < 0.4 * pieces.size[index][0]]
     if not small:
-        return 0.0
+        return 0.0, False
     foremost = min(small, key=lambda i: float(pieces.low[i][1]))
-    return float(pieces.centre[foremost][0] - pieces.centre[index][0])
+    aside = pieces.centre[foremost][0] - pieces.centre[index][0]
+    return float(aside), bool(pieces.size[foremost][2] > 1.3 * pieces.size[foremost][0])
 
 
 def find_drawer(pieces: Pieces) -> Sliding | None:

@@ -39,6 +39,10 @@ class Pieces:
     low: Array
     high: Array
     """``[C, 3]`` their bounding boxes."""
+    corners: Array = field(repr=False)
+    """``[F, 3, 3]`` its triangles."""
+    face_label: NDArray[np.int64] = field(repr=False)
+    """``[F]`` the component of each."""
     _tree: cKDTree = field(repr=False)
 
     def __len__(self) -> int:
@@ -57,6 +61,24 @@ class Pieces:
     def of(self, index: int | NDArray[np.int64]) -> Array:
         """``[n, 3]`` the vertices of one component, or of several."""
         return self.points[np.isin(self.label, index)]
+
+    def surface(self, index: int | NDArray[np.int64], count: int, seed: int = 0) -> Array:
+        """``[count, 3]`` points spread over the surface of one component, or of several."""
+        corners = self.corners[np.isin(self.face_label, index)]
+        edges = corners[:, 1:] - corners[:, :1]
+        areas = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+        random = np.random.default_rng(seed)
+        u, v = random.random((2, count))
+        flip = u + v > 1.0
+        u[flip], v[flip] = 1.0 - u[flip], 1.0 - v[flip]
+        face = random.choice(len(corners), count, p=areas / areas.sum())
+        return np.asarray(corners[face, 0] + u[:, None] * edges[face, 0] + v[:, None] * edges[face, 1])
+
+    def middle(self, index: int | NDArray[np.int64]) -> Array:
+        """``[3]`` the centroid of their surface."""
+        corners = self.corners[np.isin(self.face_label, index)]
+        areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+        return np.asarray((areas[:, None] * corners.mean(axis=1)).sum(axis=0) / areas.sum())
 
     def inside(self, low: Array, high: Array) -> NDArray[np.int64]:
         """Components whose boxes lie in the box from ``low`` to ``high`` ``[3]``."""
@@ -84,7 +106,7 @@ def find_pieces(vertices: Array, faces: NDArray[np.int64]) -> Pieces:
     points = vertices[used]
     diagonal = max(float(np.linalg.norm(np.ptp(points, axis=0))), 1e-12)
     places, same = np.unique(np.round(points / (_WELD * diagonal)), axis=0, return_inverse=True)
-    corners = same.reshape(-1)[np.searchsorted(used, faces)]
+    corners = same.reshape(-1)[np.searchsorted(used, faces)]  # [F, 3] welded
     rows, columns = corners[:, [0, 1]].ravel(), corners[:, [1, 2]].ravel()
     links = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(places), len(places)))
     count, of_place = connected_components(links, directed=False)
@@ -94,7 +116,10 @@ def find_pieces(vertices: Array, faces: NDArray[np.int64]) -> Pieces:
     low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
     np.minimum.at(low, label, points)
     np.maximum.at(high, label, points)
-    return Pieces(points, label, low, high, cKDTree(points))
+    places_of_faces = np.searchsorted(used, faces)
+    return Pieces(
+        points, label, low, high, points[places_of_faces], label[places_of_faces[:, 0]], cKDTree(points)
+    )
 
 
 def find_wheels(pieces: Pieces) -> tuple[Rotor, ...]:
@@ -164,23 +189,20 @@ def _congruent(pieces: Pieces) -> list[NDArray[np.int64]]:
 
 
 def _rotor(pieces: Pieces, members: NDArray[np.int64]) -> Rotor | None:
-    points = pieces.of(members)
-    points = points[:: max(1, len(points) // 1500)] if len(members) == 1 else points
-    middles = np.array([pieces.of(int(m)).mean(axis=0) for m in members])
-    centre = points.mean(axis=0) if len(members) == 1 else middles.mean(axis=0)
+    points, centre = pieces.surface(members, 4000), pieces.middle(members)
     offsets = points - centre
     spread, directions = np.linalg.eigh(offsets.T @ offsets / len(offsets))
     axis = directions[:, 0]
     nearest = int(np.argmax(np.abs(axis)))
-    axis = np.eye(3)[nearest] if abs(axis[nearest]) > 0.97 else axis * np.sign(axis[nearest])
+    axis = np.eye(3)[nearest] if abs(axis[nearest]) > 0.99 else axis * np.sign(axis[nearest])
     radius = float(np.linalg.norm(offsets - np.outer(offsets @ axis, axis), axis=1).max())
     if spread[0] > 0.15 * spread[1] or radius <= 0.0:
         return None  # not thin
     tree = cKDTree(offsets)
     for fold in range(2, 9) if len(members) == 1 else (len(members),):
-        onto = _mismatch(tree, offsets, axis, 2.0 * math.pi / fold) / radius
-        beside = _mismatch(tree, offsets, axis, math.pi / fold) / radius
-        if onto < 0.03 and beside > 0.08:
+        onto = _mismatch(tree, offsets[:800], axis, 2.0 * math.pi / fold) / radius
+        beside = _mismatch(tree, offsets[:800], axis, math.pi / fold) / radius
+        if onto < 0.03 and beside > 0.05:
             return Rotor(members, centre, axis, radius)
     return None
 

@@ -62,6 +62,11 @@ def _one_of(known: tuple[str, ...]) -> _Validator:
     return check
 
 
+_LEVEL = frozenset({"fall", "roll", "rock", "sway", "bend", "nod"})
+"""Verbs whose axis lies across the vertical: about the vertical itself they would mean nothing."""
+_STEEPEST = 0.95
+
+
 @frozen
 class Track:
     """One verb acting on the body, for the whole clip or from ``start`` to ``stop``.
@@ -74,10 +79,12 @@ class Track:
     """A key of :data:`uni4d.video.verbs.VERBS`."""
     cycles: float = field(default=1.0, converter=_float, validator=_number(0.0, 1000.0, above=True))
     """Repetitions from start to stop; a whole number for a cyclic verb, so that the clip loops."""
-    amplitude: float = field(default=1.0, converter=_float, validator=_number(-100.0, 100.0))
-    """In the verb's unit: radians, radii of the bounding sphere, or a ratio of change."""
-    axis: Vector = field(default=(0.0, 0.0, 1.0), converter=_vector)
-    """Unit vector in the world: turned about (right-hand rule), or moved along."""
+    amplitude: float = field(converter=_float, validator=_number(-100.0, 100.0))
+    """In the verb's unit: radians, radii of the bounding sphere, or a ratio of change. The verb's own unless
+    it is given."""
+    axis: Vector = field(converter=_vector)
+    """Unit vector in the world: turned about (right-hand rule), or moved along. The verb's own unless it is
+    given."""
     phase: float = field(default=0.0, converter=_float, validator=_number(-100.0, 100.0))
     """Cycles that have passed at the start."""
     part: str = field(default="whole", validator=_one_of(PARTS))
@@ -87,10 +94,20 @@ class Track:
     stop: float = field(default=1.0, converter=_float, validator=_number(0.0, 1.0))
     """When it ends, as a share of the clip."""
 
+    @amplitude.default
+    def _of_the_verb(self) -> float:
+        return VERBS[self.verb].amplitude if self.verb in VERBS else 1.0
+
+    @axis.default
+    def _also_of_the_verb(self) -> Vector:
+        return VERBS[self.verb].axis if self.verb in VERBS else (0.0, 0.0, 1.0)
+
     @axis.validator
     def _is_a_direction(self, attribute: Attribute[Vector], value: Vector) -> None:
         if not abs(sum(number * number for number in value) - 1.0) <= 1e-6:
             raise ValueError(f"axis is {value}, expected a unit vector")
+        if self.verb in _LEVEL and abs(value[2]) > _STEEPEST:
+            raise ValueError(f"axis is {value}, expected a level one for “{self.verb}”")
 
     @stop.validator
     def _is_after_start(self, attribute: Attribute[float], value: float) -> None:

@@ -20,7 +20,7 @@ def direction(azimuth: float, height: float) -> tuple[float, float, float]:
     return (across * math.cos(azimuth), across * math.sin(azimuth), height)
 
 
-AXES = st.builds(direction, st.floats(0.0, 6.3), st.floats(-1.0, 1.0))
+AXES = st.builds(direction, st.floats(0.0, 6.3), st.floats(-0.9, 0.9))
 SPANS = st.tuples(st.floats(0.0, 0.9), st.floats(0.01, 1.0)).map(lambda s: (s[0], min(s[0] + s[1], 1.0)))
 
 
@@ -123,6 +123,17 @@ def test_what_is_no_program_at_all_is_refused(values: object) -> None:
     with pytest.raises(Uni4DError) as caught:
         MotionProgram.from_dict(values)  # type: ignore[arg-type]
     assert caught.value.code == "program-invalid"
+
+
+def test_what_is_left_out_is_the_verbs_own() -> None:
+    (track,) = MotionProgram.from_dict({"tracks": [{"verb": "bend"}], "duration": 2}).tracks
+    assert (track.amplitude, track.axis) == (VERBS["bend"].amplitude, VERBS["bend"].axis)
+
+
+@pytest.mark.parametrize("verb", ["fall", "roll", "rock", "sway", "bend", "nod"])
+def test_what_turns_over_cannot_turn_about_the_vertical(verb: str) -> None:
+    with pytest.raises(Uni4DError, match=r"tracks\[1\].axis is .* level"):
+        MotionProgram.from_dict(with_track(verb=verb, axis=[0, 0, -1]))
 
 
 def test_a_track_acts_between_its_start_and_its_stop() -> None:

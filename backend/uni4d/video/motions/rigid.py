@@ -198,7 +198,9 @@ def slide(points: Array, rest: Array, body: Body, track: Track, phase: float) ->
 def drive(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
     """Forward and back along the axis; the body dips when it brakes and rears when it speeds up."""
     pitch = 0.05 * wave(phase)  # against the acceleration, which is −wave
-    pitched = turned(points, body.base, np.cross(UP, np.asarray(track.axis)), pitch)
+    across = np.cross(UP, np.asarray(track.axis))
+    length = float(np.linalg.norm(across))
+    pitched = turned(points, body.base, across / length, pitch) if length > 1e-6 else points
     return pitched + track.amplitude * body.radius * wave(phase) * np.asarray(track.axis)
 
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ _PATH = "/v1/videos/image2video"
 Reply = Callable[["_Handler"], None]
 
 
+@cache
 def movie(frames: int = 24, fps: float = 24.0, width: int = 64, height: int = 64) -> bytes:
     """An MP4 that grows brighter from frame to frame."""
     shades = np.linspace(20, 220, frames).astype(np.uint8)

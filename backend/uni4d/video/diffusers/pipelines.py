@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ __all__ = ["Loaded", "load", "prepare"]
 
 _PACKAGES = ("diffusers", "accelerate", "transformers", "sentencepiece", "google.protobuf", "ftfy")
 _INDEX = "model_index.json"
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 @frozen(eq=False)
@@ -136,12 +138,13 @@ def _find(family: Family, config: DiffusionConfig) -> bool:
     folder = Path(config.weights).expanduser()
     if (folder / _INDEX).is_file():
         return True
+    is_repository = _REPOSITORY.fullmatch(config.weights) is not None
     cure = (
         "Connect this machine, or fetch them elsewhere (hf download "
-        f"{config.weights if config.weights.count('/') == 1 else 'OWNER/NAME'} --local-dir FOLDER) and set "
+        f"{config.weights if is_repository else 'OWNER/NAME'} --local-dir FOLDER) and set "
         f"video.{family.name}.weights to the folder."
     )
-    if folder.is_dir() or config.weights.count("/") != 1 or config.weights.startswith((".", "/", "~")):
+    if folder.is_dir() or not is_repository:
         raise Uni4DError(
             "weights-missing",
             f"video.{family.name}.weights: {config.weights} is neither a folder with a {_INDEX} nor a "

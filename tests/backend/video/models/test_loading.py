@@ -65,12 +65,12 @@ def test_without_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "uni4d[video]" in error.cure
 
 
-@pytest.mark.parametrize("weights", ["/no/such/folder", "./folder", "~/folder", "folder", "a/b/c"])
+@pytest.mark.parametrize("weights", ["/no/such/folder", "/folder", "./folder", "~/folder", "folder", "a/b/c"])
 def test_without_the_folder(weights: str) -> None:
     error = error_of(weights=weights)
     assert error.code == "weights-missing"
     assert "video.wan.weights" in error.message
-    assert "hf download" in error.cure
+    assert "hf download OWNER/NAME" in error.cure
 
 
 def test_a_folder_without_a_pipeline(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
@@ -294,18 +294,18 @@ def test_a_huge_video_is_refused(service: VideoService, scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("video", "named"),
     [
-        (b"#EXTM3U\nfile:///etc/passwd\n", "no MP4"),
-        (b"\0\0\0\x18ftypmp42" + bytes(500), "cannot be used"),
-        (movie()[:-600], "cannot be used"),
-        (movie(frames=1), "no motion"),
-        (movie(width=128, height=64), "128 × 64"),
+        (lambda: b"#EXTM3U\nfile:///etc/passwd\n", "no MP4"),
+        (lambda: b"\0\0\0\x18ftypmp42" + bytes(500), "cannot be used"),
+        (lambda: movie()[:-600], "cannot be used"),
+        (lambda: movie(frames=1), "no motion"),
+        (lambda: movie(width=128, height=64), "128 × 64"),
     ],
     ids=["playlist", "zeros", "cut", "still", "wide"],
 )
 def test_what_does_not_decode_is_no_video(
-    service: VideoService, scene: Scene, video: bytes, named: str
+    service: VideoService, scene: Scene, video: Callable[[], bytes], named: str
 ) -> None:
-    service.video = video
+    service.video = video()
     error = failure(service, scene)
     assert error.code == "video-invalid"
     assert named in error.message

@@ -31,8 +31,8 @@ Embed = Callable[[Sequence[str]], Array]
 """Texts to unit vectors ``[N, D]``."""
 
 _PART_OF_NAME, _GENERIC, _TAG, _TAGS_ALONE, _OTHER_SENSE = 0.02, 0.08, 0.06, 0.02, 0.04
-"""Distances of a link: a phrase of the name that ends in its noun; the noun alone; a tag; a tag of an asset
-whose name is not known; for each further sense of a word."""
+"""Distances of a link: a phrase of the name that ends in its noun; less of a name that is known as a whole; a
+tag; a tag of an asset whose name is not known; for each further sense of a word."""
 _SENSES_KEPT = 2
 _NEAR = 0.10
 """How much less likely than the likeliest a sense may be and still count."""
@@ -121,11 +121,15 @@ class _Linker:
 
         words = head_words(entry.name)
         exact = self._thing_numbers(" ".join(entry.name.lower().split()))
-        things, whole = (exact, True) if exact else match_head(words, self._thing_numbers)
+        things, whole = match_head(words, self._thing_numbers)
         for number in things:
-            add(self._thing(number), 0.0 if whole else _PART_OF_NAME)
-        for number in self._thing_numbers(words[-1]) if len(words) > 1 else ():
-            add(self._thing(number), _GENERIC)
+            add(self._thing(number), 0.0 if whole and not exact else _PART_OF_NAME)
+        for number in exact:
+            add(self._thing(number), 0.0)
+        for start in range(1, len(words)):
+            for number in self._thing_numbers(" ".join(words[start:])):
+                add(self._thing(number), _GENERIC)
+        things = exact or things
         senses = [] if things else self._likely_senses(entry, words)
         for step, sense in enumerate(senses):
             add(self._sense(sense), _OTHER_SENSE * step)

@@ -128,6 +128,7 @@ def test_the_lexicon_is_complete_and_has_no_name_twice_in_a_line() -> None:
         assert thing.descriptions
         assert len(set(thing.names)) == len(thing.names), thing.names
         assert all(name == name.lower() for name in thing.names)
+        assert len(set(thing.descriptions)) == len(thing.descriptions), thing.names
     assert len({thing.names[0] for thing in things}) == len(things)
 
 
@@ -160,10 +161,12 @@ def test_assets_are_linked_to_what_they_are(embed: Any) -> None:
         entry("Theremin", category="Music"),
         entry("Qwxyz"),
         entry("Table with tablecloth"),
+        entry("Bullet trash can"),
+        entry("Chair with cushion"),
     ]
     vocabulary = link_assets(assets, embed)
     first = [vocabulary.concepts[links[0].concept] if links else None for links in vocabulary.links]
-    lamp, car, theremin, unknown, table = first
+    lamp, car, theremin, unknown, table, bin_, chair = first
     assert lamp is not None and "desk lamp" in lamp.names
     assert car is not None and "car" in car.names
     assert theremin is not None and "instrument" in theremin.descriptions[0], (
@@ -171,8 +174,12 @@ def test_assets_are_linked_to_what_they_are(embed: Any) -> None:
     )
     assert unknown is None
     assert table is not None and "table" in table.names
-    names = [vocabulary.concepts[link.concept].names[0] for link in vocabulary.links[0]]
-    assert "lamp" in names[1:], "a desk lamp is also a lamp, at a distance"
+    assert bin_ is not None and "bullet trash can" in bin_.names
+    assert chair is not None and "chair with cushion" in chair.names
+    names = [[vocabulary.concepts[link.concept].names[0] for link in links[1:]] for links in vocabulary.links]
+    assert "lamp" in names[0], "a desk lamp is also a lamp, at a distance"
+    assert "trash can" in names[5], "also where the general name has several words"
+    assert "chair" in names[6], "and where the general name stands before the whole"
 
 
 @pytest.mark.parametrize(

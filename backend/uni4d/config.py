@@ -88,8 +88,6 @@ class AlignConfig:
     text_shape: float = 1.0
     shape_image: float = 1.0
     image_text: float = 1.0
-    view_temperature: float = _bounded(0.05, 0.001, 10)
-    """Softmax temperature of the weights over views; smaller picks fewer views."""
 
 
 @frozen

@@ -57,7 +57,7 @@ __all__ = [
     "write_frames",
 ]
 
-PROTOCOL_VERSION = (1, 1)
+PROTOCOL_VERSION = (1, 2)
 """Major, minor. Peers of one major version understand each other."""
 
 INLINE_ITEMS = 16

@@ -179,6 +179,10 @@ class ViewSet:
             )
 
 
+def _no_tokens() -> Array:
+    return np.zeros((0, 0), np.float32)
+
+
 @frozen(field_transformer=_cast_arrays)
 class Alignment:
     """How well text (T), 3D asset (M) and its images (I) agree."""
@@ -197,6 +201,10 @@ class Alignment:
     """``[V]``, non-negative, sums to 1: how well each view shows what the text says."""
     key_view: int = 0
     """Index of the view that the clip starts from."""
+    percentile: float | None = None
+    """How many of 100 texts and objects that do not belong together agree less, where that is known."""
+    tokens: Array = field(factory=_no_tokens, validator=ArrayOf(np.float32, None, None))
+    """``[K, C]``: what the views show of the text, for the video model; K = 0 without any."""
 
 
 @frozen(field_transformer=_cast_arrays)

@@ -58,13 +58,15 @@ class Generate(Command):
             return generate(*arguments, bars.report, **options)
 
     def show(self, result: dict[str, Any]) -> None:
+        from uni4d.alignment.three_level import said_alignment
+
         metrics, asset = result["fit"], result["asset"]
         stdout.print(f"asset      {asset['name']} ({asset['licence']}, {asset['author']})")
         verbs = ", ".join(track["verb"] for track in result["motion"]["tracks"])
         stdout.print(f"motion     {verbs}")
         for note in result["motion"]["notes"]:
             stdout.print(f"           {note}")
-        stdout.print(f"alignment  {result['alignment']['score']:.3f}")
+        stdout.print(f"alignment  {said_alignment(result['alignment'])}")
         stdout.print(f"fit        {metrics['psnr_foreground']:.1f} dB foreground")
         stdout.print(f"time       {result['seconds']:.0f} s")
         stdout.print(f"look at    {result['folder']}/sheet.png")

@@ -103,8 +103,12 @@ class Align(_OnViews):
         if self.out is not None:
             self.out.parent.mkdir(parents=True, exist_ok=True)
             write_file(self.out, result)
-        values = attrs.asdict(result.alignment)
-        return {**values, "view_weights": result.alignment.view_weights.tolist()}
+        alignment = result.alignment
+        return {
+            **attrs.asdict(alignment),
+            "view_weights": alignment.view_weights.tolist(),
+            "tokens": list(alignment.tokens.shape),
+        }
 
     def show(self, result: dict[str, Any]) -> None:
         for name, value in result.items():

@@ -14,7 +14,7 @@ from uni4d.commands.common import Command
 from uni4d.config import LibraryConfig
 from uni4d.terminal import stdout
 from uni4d_shared.errors import Uni4DError
-from uni4d_shared.progress import Progress
+from uni4d_shared.progress import Progress, section
 
 if TYPE_CHECKING:
     from uni4d.retrieval.atms import ATMS
@@ -57,7 +57,7 @@ class _Training(Command):
             stdout.print(f"{name}: {result[name]}")
         accuracy = result["last"].get("validation_accuracy")
         if accuracy is not None:
-            stdout.print(f"validation: recall@1 {accuracy:.3f}")
+            stdout.print(f"validation: accuracy {accuracy:.3f}")
 
 
 @define(kw_only=True)
@@ -192,6 +192,45 @@ class TrainKernel(Command):
 
 
 @define(kw_only=True)
+class TrainCrossma(_Training):
+    """Train CrOSSMA, the alignment of words with photographs, on a built library: uni4d train crossma.
+
+    First trains a few retrieval models, each without a part of the objects, for vectors that nobody has
+    learnt by heart; then CrOSSMA on the library's train split. Never reads its test split.
+    """
+
+    def run(self) -> dict[str, Any]:
+        from uni4d.alignment.weights import save_crossma
+        from uni4d.encoders.local import MiniLM
+        from uni4d.library.opened import open_library
+        from uni4d.training.atms import AtmsTrainConfig
+        from uni4d.training.crossma import CrossmaTrainConfig
+        from uni4d.training.crossma_training import cross_fitted, train_crossma
+        from uni4d.training.recipe import read_recipe
+
+        config = read_recipe(self.recipe, CrossmaTrainConfig)
+        features, encoder = open_library(self.settings().library).features(), MiniLM()
+        log = self._log()
+        with self.progress("train") as progress:
+            fitting, learning = section(progress, 0.0, 0.8), section(progress, 0.8, 1.0)
+            objects, validation = cross_fitted(
+                features, encoder, config, AtmsTrainConfig(), self.seed, fitting, self.out
+            )
+            weights = train_crossma(
+                objects,
+                validation,
+                config,
+                self.seed,
+                learning,
+                folder=self.out,
+                record=lambda row: log.write({"run": "crossma", **row}),
+            )
+        path = self.out / "crossma.safetensors"
+        save_crossma(weights, path, {"seed": str(self.seed), "objects": str(len(objects))})
+        return self._finish(path, log)
+
+
+@define(kw_only=True)
 class TrainPoints(_Training):
     """Train the small point encoder on built libraries: uni4d train points --out runs/points.
 
@@ -245,6 +284,7 @@ class TrainCommands:
     command: (
         Annotated[TrainAtms, tyro.conf.subcommand("atms")]
         | Annotated[TrainKernel, tyro.conf.subcommand("kernel")]
+        | Annotated[TrainCrossma, tyro.conf.subcommand("crossma")]
         | Annotated[TrainPoints, tyro.conf.subcommand("points")]
     )
 

@@ -28,6 +28,7 @@ def write_report(folder: Path, config: Config, results: StageResults, seconds: f
         "hits": [attrs.asdict(hit) for hit in search.hits],
         "alignment": {
             "score": alignment.score,
+            "percentile": alignment.percentile,
             "loss": alignment.loss,
             "text_shape": alignment.text_shape,
             "shape_image": alignment.shape_image,

@@ -10,10 +10,12 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import attrs
 import numpy as np
 from attrs import frozen
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
+from uni4d.alignment.three_level import said_alignment
 from uni4d.pipeline.results import StageResults
 
 __all__ = ["write_sheet"]
@@ -51,7 +53,8 @@ def write_sheet(folder: Path, results: StageResults) -> None:
             tuple(f"{hit.name}  {hit.score:.2f}" for hit in hits[:_COLUMNS]),
         ),
         _Row(
-            f"photographed by Blender; alignment {alignment.score:.2f} (text-3D {alignment.text_shape:.2f}, "
+            f"photographed by Blender; alignment {said_alignment(attrs.asdict(alignment))} "
+            f"(text-3D {alignment.text_shape:.2f}, "
             f"3D-image {alignment.shape_image:.2f}, image-text {alignment.image_text:.2f})",
             _closer([[Image.open(views[index]) for index in _spread(len(views))]])[0],
         ),

@@ -35,6 +35,7 @@ from uni4d_shared.progress import Progress, section
 from uni4d_shared.types import Alignment, Array, Asset, Clip, Query, SearchFilters, ViewSet
 
 if TYPE_CHECKING:
+    from uni4d.alignment.aligner import Aligner
     from uni4d.library.geometry import TexturedMesh
     from uni4d.library.opened import Library
     from uni4d.retrieval.embedding import TextShapeSpace
@@ -168,14 +169,10 @@ class Stages:
         self, query: Query, uid: str, views: ViewSet, progress: Progress, *, glb: bytes = b""
     ) -> AlignResult:
         """The three cosines between text, asset and photographs, the score, and the weights of the views."""
-        from uni4d.alignment import align
-
-        progress(0.0, "embedding the text and the asset")
-        text = self.space.embed_text(query.object_text)
+        progress(0.0, "embedding the asset")
         asset = self.space.embed_mesh(self.mesh("", glb)) if glb else self.space.embed_asset(uid)
-        progress(0.4, "embedding the views")
-        images = self.space.embed_images(views.images)
-        alignment = align(query, asset, images, text, self.config.align, cameras=views.cameras)
+        progress(0.4, "looking at the views")
+        alignment = self.aligner(query, asset, views)
         progress(1.0, f"score {alignment.score:.2f}")
         return AlignResult(alignment)
 
@@ -195,7 +192,8 @@ class Stages:
 
         config = with_settings(self.config.animate, settings)
         check_settings(config.model, settings or {})
-        scene = Scene(query, views, alignment, lambda: self.mesh(uid, glb))
+        tokens = alignment.tokens if len(alignment.tokens) else None
+        scene = Scene(query, views, alignment, lambda: self.mesh(uid, glb), tokens)
         animated = self.video_model(config.model).animate(scene, config, progress)
         return AnimateResult(animated.clip, animated.program)
 
@@ -265,6 +263,12 @@ class Stages:
         from uni4d.retrieval.search import Searcher
 
         return Searcher(self.library, self.space)
+
+    @cached_property
+    def aligner(self) -> Aligner:
+        from uni4d.alignment.aligner import Aligner
+
+        return Aligner(self.space, self.config.align)
 
     @cached_property
     def space(self) -> TextShapeSpace:

@@ -8,20 +8,31 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from attrs import frozen
 from numpy.typing import NDArray
 
 from uni4d.library.opened import Library
 
 if TYPE_CHECKING:
-    from uni4d.encoders.protocols import ImageEncoder, PointEncoder, TextEncoder
+    from uni4d.encoders.protocols import Encoded, ImageEncoder, PointEncoder, TextEncoder
     from uni4d.library.geometry import TexturedMesh
     from uni4d.retrieval.encoder import AtmsEncoder
 
-__all__ = ["TextShapeSpace"]
+__all__ = ["Pictures", "TextShapeSpace"]
 
 Array = NDArray[Any]
 
 _SENTENCES_KEPT = 256
+
+
+@frozen(eq=False)
+class Pictures:
+    """``V`` pictures, each on its own."""
+
+    features: Array
+    """``[V, E]`` float32: the image encoder's."""
+    vectors: Array
+    """``[V, D]`` float32 unit, in the joint space."""
 
 
 class TextShapeSpace:
@@ -72,7 +83,16 @@ class TextShapeSpace:
 
     def embed_images(self, images: NDArray[np.uint8]) -> Array:
         """I: ``[V, D]`` for pictures ``[V, H, W, 4]`` uint8 sRGB with straight alpha, each on its own."""
-        return self._atms.embed_pictures(self._images.encode(images).pooled)
+        return self.encode_images(images).vectors
+
+    def encode_images(self, images: NDArray[np.uint8]) -> Pictures:
+        """The same with the features that they are made from."""
+        features = self._images.encode(images).pooled
+        return Pictures(features, self._atms.embed_pictures(features))
+
+    def encode_text(self, text: str) -> Encoded:
+        """The text encoder's tokens of an object text, a batch of one."""
+        return self._texts.encode([_bare(text).lower()])
 
     def embed_sentence(self, text: str) -> Array:
         """``[384]`` unit vector of any text by the text encoder itself, outside the joint space."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["contrastive_loss", "same"]
+__all__ = ["contrastive_loss", "contrastive_of_scores", "same"]
 
 
 def contrastive_loss(
@@ -26,9 +26,16 @@ def contrastive_loss(
     positives: Tensor | None = None,  # [N, N] bool
 ) -> Tensor:
     """The scalar loss; ``positives`` defaults to the diagonal, which must be set in any case."""
-    scores = texts @ objects.T / temperature
     if positives is None:
         positives = torch.eye(len(texts), dtype=torch.bool, device=texts.device)
+    return contrastive_of_scores(texts @ objects.T / temperature, positives)
+
+
+def contrastive_of_scores(
+    scores: Tensor,  # [N, N]: row i belongs to text i, column j to object j
+    positives: Tensor,  # [N, N] bool
+) -> Tensor:
+    """The loss from S itself, where it is not a cosine."""
     target = positives.to(scores.dtype)
     rows = target / target.sum(dim=1, keepdim=True)
     columns = target.T / target.T.sum(dim=1, keepdim=True)

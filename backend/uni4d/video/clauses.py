@@ -41,7 +41,7 @@ _MOVED = {
     "wheels": frozenset({"spin", "roll", "orbit", "circle", "wobble"}),
     "blades": frozenset({"spin", "orbit", "circle", "shake"}),
     "door": frozenset({"open", "close", "swing", "slide"}),
-    "lid": frozenset({"open", "close"}),
+    "lid": frozenset({"open", "close", "spin", "rise", "leave"}),
     "drawer": frozenset({"open", "close", "slide"}),
     "head": frozenset({"spin", "light_up", "blink", "glow", "fade"}),
 }
@@ -52,7 +52,15 @@ _JOINTS = re.compile(
     r"finally)\b|[,;]"
 )
 _IN_TURN = re.compile(r"\b(then|before|afterwards|after that|until|finally)\b")
-_NOUN_MARKS = frozenset(words("the, on, in, of, at, from, over, under, through"))
+_NOUN_MARKS = frozenset(
+    words("the, a, an, its, his, her, their, on, in, of, at, from, over, under, through, into, onto")
+)
+_LIGHT_VERBS = frozenset(
+    words(
+        "do, does, doing, did, make, makes, making, made, take, takes, taking, give, gives, giving, "
+        "perform, performs, performing, have, has, having"
+    )
+)
 
 
 @frozen
@@ -126,8 +134,13 @@ def _verbs_only(matches: list[VerbMatch], text: str) -> list[VerbMatch]:
 
 
 def _is_noun(match: VerbMatch, text: str) -> bool:
+    """Whether an article, a possessive or a preposition stands before it; “does a flip” is a motion all the
+    same."""
     before = re.findall(r"[a-z]+", text[: match.start].lower())
-    return bool(before) and before[-1] in _NOUN_MARKS and not match.phrase.lower().endswith("ing")
+    if not before or " " in match.phrase or match.phrase.lower().endswith("ing"):
+        return False
+    done = len(before) > 1 and before[-1] in ("a", "an", "the") and before[-2] in _LIGHT_VERBS
+    return before[-1] in _NOUN_MARKS and not done
 
 
 def _joint(text: str, start: int, stop: int, spans: list[tuple[int, int]]) -> re.Match[str] | None:

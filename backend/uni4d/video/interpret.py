@@ -185,7 +185,7 @@ def _played(clause: Clause, paths: set[Any]) -> list[str]:
         return ["look"]
     if clause.part == "drawer" and verb == "slide":
         return ["open"]
-    if clause.part in ("door", "lid") and verb in ("swing", "slide"):
+    if clause.part in ("door", "lid") and verb in ("swing", "slide", "spin", "rise", "leave"):
         return ["open"]
     if "circle" in paths and verb == "fly":
         return ["circle"]

@@ -15,6 +15,7 @@ from functools import cache
 from attrs import frozen
 
 from uni4d.video.modifiers import IMPLIED, MODIFIERS, NUMBERS, Effect, Kind, Value
+from uni4d.video.thesaurus import MORE_WORDS
 from uni4d.video.verbs import VERBS, words
 
 __all__ = [
@@ -173,6 +174,9 @@ def _phrases() -> dict[str, str]:
             if table.get(phrase, verb.name) != verb.name:
                 raise ValueError(f"“{spoken}” stands for both {table[phrase]} and {verb.name}")
             table[phrase] = verb.name
+    for name, more in MORE_WORDS.items():
+        for spoken in words(more):
+            table.setdefault(_without_skipped(spoken), name)
     return table
 
 
@@ -282,7 +286,8 @@ _RATHER_NOUNS = frozenset(words("bank, pitch, push, pull, zoom, shuffle, creep, 
 @cache
 def motion_words() -> frozenset[str]:
     """Every inflected form of every one-word verb: ``"fly"``, ``"flies"``, ``"flying"`` …"""
-    single = {phrase for phrase in _phrases() if " " not in phrase and phrase not in _RATHER_NOUNS}
+    spoken = {word for verb in VERBS.values() for word in (verb.name, *verb.synonyms)}
+    single = {word for word in spoken if not set(" _") & set(word) and word not in _RATHER_NOUNS}
     return frozenset(form for word in single for form in _inflections(word))
 
 

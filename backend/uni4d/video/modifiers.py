@@ -82,7 +82,8 @@ _FIXED: tuple[tuple[str, tuple[Effect, ...]], ...] = (
     ("in and out, out and in, out and back, out and back in, and back again", (("path", "return"),)),
     (
         "in circle, in loop, around in circle, round in circle, around, round, round and round, "
-        "around and around, in ring",
+        "around and around, in ring, in wide circle, in large circle, in big circle, in small circle, "
+        "in tight circle, in slow circle, in lazy circle, round in wide circle",
         (("path", "circle"),),
     ),
     ("in place, on spot", (("path", "place"),)),

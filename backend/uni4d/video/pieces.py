@@ -179,7 +179,11 @@ def _congruent(pieces: Pieces) -> list[NDArray[np.int64]]:
     kinds: dict[tuple[int, int], list[int]] = {}
     counts = np.bincount(pieces.label, minlength=len(pieces))
     whole = float(np.linalg.norm(np.ptp(pieces.points, axis=0)))
-    large = [i for i in range(len(pieces)) if counts[i] >= 4 and np.linalg.norm(pieces.size[i]) > 0.1 * whole]
+    edges = pieces.corners[:, 1:] - pieces.corners[:, :1]
+    areas = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+    area = np.bincount(pieces.face_label, areas, minlength=len(pieces))
+    length = np.linalg.norm(pieces.size, axis=1)
+    large = np.flatnonzero((counts >= 4) & (length > 0.1 * whole) & (area > 1e-6 * whole**2)).tolist()
     for index in large:
         points = pieces.of(index)
         spread = float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean()))

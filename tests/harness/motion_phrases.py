@@ -5,7 +5,7 @@ Each phrase lists its ``tracks``: verbs (alternatives with ``|``) with those pro
 alone, ``period`` (s), ``amplitude`` (from, to), ``part``, ``after`` (the index of the track that it follows).
 Verbs in ``may`` are welcome too and no others are; words in ``unknown`` must be said to be unknown, together
 with a nearest verb. ``half`` says whether the phrase was looked at while the lexicon was tuned; *fresh*
-phrases were written when that was over, and nothing was changed for them.
+phrases were written after a first round of that, *blind* ones after the last: nothing was changed for them.
 """
 
 from __future__ import annotations

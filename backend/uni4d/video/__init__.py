@@ -1,6 +1,7 @@
 """From aligned photographs and a motion text to a clip.
 
-``kinematic`` is the offline default: motion text → motion program → moved mesh → splats → frames.
+``kinematic`` is the offline default: motion text → motion program → moved mesh → splats → frames. The other
+models paint frames from the photograph of the key view.
 
 =================  =============================================================================
 ``verbs``          what each verb means: its words, period, amplitude, axis
@@ -11,6 +12,10 @@
 ``motions``        the program's tracks → vertices and colours at any time
 ``framing``        keeps the motion inside the camera's frame
 ``kinematic``      the stage: mesh, views, query → clip
+``models``         all video models behind one protocol, and which one a name stands for
+``photograph``     the key view as the first frame of a video, and its camera
+``diffusers``      CogVideoX, Wan 2.2 and LTX-Video, run here
+``remote``         a service over HTTP
 =================  =============================================================================
 """
 

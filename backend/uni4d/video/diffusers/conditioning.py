@@ -72,8 +72,9 @@ def save_adapter(adapter: ConditioningAdapter, path: Path) -> None:
     os.replace(unfinished, path)  # noqa: PTH105
 
 
-def load_adapter(path: Path, family: str, text_width: int) -> ConditioningAdapter:
-    """The adapter of a file, for the model ``family`` whose text encoder is ``text_width`` wide."""
+def load_adapter(path: Path, family: str) -> ConditioningAdapter:
+    """The adapter of a file, for the model ``family``; how wide that model's text encoder has to be is its
+    ``text_width``."""
     from safetensors import SafetensorError, safe_open
 
     path = path.expanduser()
@@ -87,7 +88,7 @@ def load_adapter(path: Path, family: str, text_width: int) -> ConditioningAdapte
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            _check(metadata, shapes, family, text_width)
+            _check(metadata, shapes, family)
             tensors = {name: file.get_tensor(name) for name in _TENSORS}
     except (OSError, SafetensorError) as error:
         raise _unreadable(path, f"is no .safetensors file: {error}") from error
@@ -97,14 +98,12 @@ def load_adapter(path: Path, family: str, text_width: int) -> ConditioningAdapte
         value.dtype == torch.float32 and bool(torch.isfinite(value).all()) for value in tensors.values()
     ):
         raise _unreadable(path, "holds numbers that are not finite float32")
-    adapter = ConditioningAdapter(family, shapes["norm.weight"][0], text_width)
+    adapter = ConditioningAdapter(family, shapes["norm.weight"][0], shapes["projection.bias"][0])
     adapter.load_state_dict(tensors)
     return adapter.eval().requires_grad_(False)
 
 
-def _check(
-    metadata: dict[str, str], shapes: dict[str, tuple[int, ...]], family: str, text_width: int
-) -> None:
+def _check(metadata: dict[str, str], shapes: dict[str, tuple[int, ...]], family: str) -> None:
     """Everything that the header tells, before any tensor is read."""
     if metadata.get("format") != _FORMAT:
         raise ValueError(f"is not of the format {_FORMAT}")
@@ -114,9 +113,7 @@ def _check(
         raise ValueError(f"was trained for {known}, not for {family}")
     if set(shapes) != set(_TENSORS):
         raise ValueError(f"holds {', '.join(sorted(shapes))}, not {', '.join(_TENSORS)}")
-    width = shapes["norm.weight"][0] if len(shapes["norm.weight"]) == 1 else 0
-    if not 1 <= width <= _MAX_WIDTH:
-        raise ValueError(f"takes tokens of shape {shapes['norm.weight']}")
+    width, text_width = _length(shapes, "norm.weight"), _length(shapes, "projection.bias")
     wanted = {
         "gate": (),
         "norm.weight": (width,),
@@ -127,6 +124,13 @@ def _check(
     for name, shape in wanted.items():
         if shapes[name] != shape:
             raise ValueError(f"has {name} of shape {list(shapes[name])}, not {list(shape)}")
+
+
+def _length(shapes: dict[str, tuple[int, ...]], name: str) -> int:
+    shape = shapes[name]
+    if len(shape) != 1 or not 1 <= shape[0] <= _MAX_WIDTH:
+        raise ValueError(f"has {name} of shape {list(shape)}")
+    return shape[0]
 
 
 def _unreadable(path: Path, reason: str) -> Uni4DError:

@@ -40,6 +40,8 @@ class Family:
     prompt_tokens: int
     masked: bool = False
     """Whether the transformer is told which of the prompt's slots are padding."""
+    free_vae: bool = False
+    """Whether the autoencoder may have another precision than the rest; the other pipelines mix the two."""
 
     def check(self, config: DiffusionConfig) -> None:
         """Refuse a clip that this model does not make, naming the setting."""
@@ -62,6 +64,13 @@ class Family:
                     f"{table}.{side} is {value}; {self.title} wants a multiple of {self.size_step}.",
                     f"Set it to {max(1, round(value / self.size_step)) * self.size_step}.",
                 )
+        if config.vae_precision != config.precision and not self.free_vae:
+            raise Uni4DError(
+                "bad-setting",
+                f"{table}: {self.title} computes in one precision, not in {config.precision} and, in its "
+                f"autoencoder, {config.vae_precision}.",
+                "Set precision and vae_precision to the same.",
+            )
         if config.width * config.height > self.max_pixels:
             raise Uni4DError(
                 "bad-setting",
@@ -79,7 +88,9 @@ FAMILIES = {
             *("cogvideox15", "CogVideoX1.5-5B-I2V", "CogVideoXImageToVideoPipeline"),
             *(16, 161, 16, 1_360 * 768, 226),
         ),
-        Family("wan", "Wan 2.2 TI2V-5B", "WanImageToVideoPipeline", 4, 121, 32, 1_280 * 704, 512),
+        Family(
+            "wan", "Wan 2.2 TI2V-5B", "WanImageToVideoPipeline", 4, 121, 32, 1_280 * 704, 512, free_vae=True
+        ),
         Family("ltx", "LTX-Video", "LTXImageToVideoPipeline", 8, 257, 32, 1_280 * 720, 128, masked=True),
     )
 }

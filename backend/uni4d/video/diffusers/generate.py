@@ -41,27 +41,27 @@ class DiffusersVideo:
 
         settings = self.config
         FAMILIES[self.name].check(settings)
-        image, camera = first_frame(scene.views, scene.alignment, settings.width, settings.height)
-        if self._loaded is None:
-            self._loaded = load(self.name, settings, section(progress, 0.0, 0.1))
-        text = " ".join(part for part in (scene.query.prompt.strip(), settings.staging.strip()) if part)
-        notes = []
-        tokens = scene.tokens
+        tokens, notes = scene.tokens, []
         if settings.adapter is None and tokens is not None:
-            notes.append(_NOTE_UNUSED)
             tokens = None
+            notes.append(_NOTE_UNUSED)
         elif settings.adapter is not None and tokens is None:
             raise Uni4DError(
                 "conditioning-missing",
                 f"video.{self.name}.adapter is set, but the alignment made no tokens for it.",
                 "Align with CrOSSMA, or leave the adapter out.",
             )
+        adapter = self._adapter if tokens is not None else None
+        image, camera = first_frame(scene.views, scene.alignment, settings.width, settings.height)
+        if self._loaded is None:
+            self._loaded = load(self.name, settings, section(progress, 0.0, 0.1))
+        text = " ".join(part for part in (scene.query.prompt.strip(), settings.staging.strip()) if part)
         frames = generate(
             self._loaded,
             image,
             text,
             seed=config.seed,
-            adapter=self._adapter if tokens is not None else None,
+            adapter=adapter,
             tokens=tokens,
             progress=section(progress, 0.1, 1.0),
         )
@@ -70,11 +70,8 @@ class DiffusersVideo:
         return Animated(clip, _told(scene, settings, title, config.seed, len(frames), notes))
 
     @cached_property
-    def _adapter(self) -> ConditioningAdapter:
-        if self.config.adapter is None or self._loaded is None:
-            raise ValueError("there is no adapter to load")
-        width = self._loaded.pipeline.text_encoder.config.d_model
-        return load_adapter(self.config.adapter, self.name, width).to(self._loaded.device)
+    def _adapter(self) -> ConditioningAdapter | None:
+        return None if self.config.adapter is None else load_adapter(self.config.adapter, self.name)
 
 
 def _told(
@@ -106,7 +103,7 @@ def generate(
     """
     progress(0.0, "reading the prompt")
     try:
-        prompt = _conditioned(encode(loaded, text), adapter, tokens)
+        prompt = _conditioned(loaded, encode(loaded, text), adapter, tokens)
         made = denoise(loaded, image, prompt, seed, section(progress, 0.02, 0.9))
     except torch.OutOfMemoryError as error:
         raise out_of_memory(loaded.family) from error
@@ -144,11 +141,20 @@ def denoise(loaded: Loaded, image: Array, prompt: Prompt, seed: int, progress: P
 
 
 @torch.no_grad()
-def _conditioned(prompt: Prompt, adapter: ConditioningAdapter | None, tokens: Array | None) -> Prompt:
+def _conditioned(
+    loaded: Loaded, prompt: Prompt, adapter: ConditioningAdapter | None, tokens: Array | None
+) -> Prompt:
     if adapter is None or tokens is None:
         return prompt
-    batch = check_tokens(tokens, adapter.token_width).to(adapter.gate.device)
-    return insert(prompt, adapter(batch), adapter.opened)
+    if adapter.text_width != prompt.embeds.shape[-1]:
+        raise Uni4DError(
+            "weights-unreadable",
+            f"The adapter makes vectors of {adapter.text_width} numbers, and the text encoder of "
+            f"{loaded.config.weights} {prompt.embeds.shape[-1]}.",
+            f"Set video.{loaded.family.name}.adapter to one that was trained with these weights.",
+        )
+    batch = check_tokens(tokens, adapter.token_width).to(loaded.device)
+    return insert(prompt, adapter.to(loaded.device)(batch), adapter.opened)
 
 
 def _own_arguments(config: DiffusionConfig) -> dict[str, Any]:

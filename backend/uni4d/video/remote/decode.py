@@ -14,6 +14,8 @@ __all__ = ["decode"]
 
 _MAX_SIDE = 4_096
 _MAX_FRAMES = 2_000
+_MAX_BYTES = 2_000_000_000
+"""Of the frames that are kept."""
 _RATIO = 0.03
 """By which the frames' proportions may differ from the picture's: services round to whole macroblocks."""
 
@@ -41,6 +43,8 @@ def decode(
                 if number >= _MAX_FRAMES:
                     raise _unreadable(f"it has more than {_MAX_FRAMES} frames")
                 if number * fps >= (len(chosen) - 1e-6) * rate:
+                    if (len(chosen) + 1) * width * height * 3 > _MAX_BYTES:
+                        raise _unreadable("its frames would fill 2 GB; make size or fps smaller")
                     chosen.append(frame.reformat(width, height, "rgb24").to_ndarray())
     except (OSError, ValueError, av.error.FFmpegError) as error:
         raise _unreadable(str(error)) from error

@@ -15,7 +15,8 @@ from harness.tiny_videos import BUILDERS, SIZE, TEXT, TEXT_WIDTH, tiny_config
 from PIL import Image
 from torch import Tensor
 
-from uni4d.config import AnimateConfig
+from uni4d.config import AnimateConfig, Config, VideoConfig
+from uni4d.pipeline.stages import Stages
 from uni4d.video.diffusers import ConditioningAdapter, DiffusersVideo, adapter_loss, generate, load
 from uni4d.video.diffusers.conditioning import save_adapter
 from uni4d.video.diffusers.families import FAMILIES
@@ -24,7 +25,7 @@ from uni4d.video.diffusers.pipelines import Loaded, prepare
 from uni4d.video.diffusers.prompts import encode, insert
 from uni4d.video.models import Scene
 from uni4d_shared.errors import Uni4DError
-from uni4d_shared.progress import Cancelled
+from uni4d_shared.progress import Cancelled, silent
 from uni4d_shared.types import Array
 
 pytestmark = pytest.mark.slow  # importing diffusers alone takes some seconds
@@ -124,6 +125,13 @@ def test_tokens_go_into_the_padding_only(name: str) -> None:
         assert changed.mask[0].nonzero().flatten().tolist() == list(range(10))
     else:
         assert changed.mask is None
+
+
+def test_an_adapter_for_another_text_encoder_is_refused() -> None:
+    wider = ConditioningAdapter("ltx", TOKENS.shape[1], 2 * TEXT_WIDTH)
+    with pytest.raises(Uni4DError, match="32 numbers") as caught:
+        generate(loaded("ltx"), IMAGE, TEXT, adapter=wider, tokens=TOKENS)
+    assert "video.ltx.adapter" in caught.value.cure
 
 
 def test_a_prompt_that_leaves_no_room_is_refused() -> None:
@@ -278,6 +286,12 @@ def test_the_stage_films_the_photograph(scene: Scene, folders: Callable[[str], P
     assert "LTX-Video" in clip.description
     assert animated.program["model"]["seed"] == 5
     assert seen == sorted(seen)
+
+    stages = Stages(Config(video=VideoConfig(ltx=settings)))
+    asked = (scene.query, "", scene.views, scene.alignment, silent)
+    answer = stages.animate(*asked, settings={"model": "ltx", "seed": 5})
+    np.testing.assert_array_equal(answer.clip.frames, clip.frames)
+    assert answer.program == animated.program
 
     with_tokens = attrs.evolve(scene, tokens=TOKENS)
     ignored = model.animate(with_tokens, AnimateConfig(seed=5))

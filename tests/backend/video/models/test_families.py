@@ -28,6 +28,7 @@ def test_the_defaults_fit(name: str) -> None:
         ("wan", {"frames": 120}, r"4k \+ 1", "117 or 121"),
         ("wan", {"width": 1_000}, "width is 1000; .* multiple of 32", "992"),
         ("wan", {"height": 1_280}, "1280 × 1280 is more", "smaller"),
+        ("ltx", {"vae_precision": "fp32"}, "one precision", "the same"),
         ("ltx", {"frames": 265}, "257 at most", "257"),
         ("ltx", {"height": 500}, "height is 500; .* multiple of 32", "512"),
     ],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from harness.toy_asset import glb
 
 from uni4d.config import AnimateConfig, Config, VideoConfig, load_config
 from uni4d.pipeline.stages import Stages
@@ -15,7 +16,7 @@ from uni4d.video.models import Animated, Kinematic, Scene, check_settings, video
 from uni4d.video.remote import RemoteVideo
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Progress, silent
-from uni4d_shared.types import Clip
+from uni4d_shared.types import Clip, Query
 
 
 def test_each_name_stands_for_a_model() -> None:
@@ -70,6 +71,16 @@ def test_settings_that_a_model_would_ignore_are_refused() -> None:
     with pytest.raises(Uni4DError, match=r"does not heed animate\.frames, animate\.speed") as caught:
         check_settings("wan", {"model": "wan", "speed": 2.0, "frames": 12})
     assert "[video.wan]" in caught.value.cure
+
+
+def test_the_kinematic_generator_goes_through_the_same_door(scene: Scene) -> None:
+    quick = AnimateConfig(frames=3, fps=3.0, size=32, splats=200, refine_iterations=1)
+    stages = Stages(Config(animate=quick))
+    query = Query("a toy box is spinning", "a toy box", "spinning")
+    made = stages.animate(query, "", scene.views, scene.alignment, silent, glb=glb(), settings={"seed": 1})
+    assert made.clip.frames.shape == (3, 32, 32, 3)
+    assert made.clip.description == "kinematic: spin"
+    assert [track["verb"] for track in made.program["tracks"]] == ["spin"]
 
 
 def test_the_stage_asks_the_model_that_the_request_names(

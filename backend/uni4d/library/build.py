@@ -23,7 +23,7 @@ from uni4d.config import LibraryConfig
 from uni4d.library.catalog import AssetTable, Catalog
 from uni4d.library.duplicates import near_duplicates
 from uni4d.library.features import AssetFeatures, features_of, stacked_views
-from uni4d.library.opened import FEATURES, MANIFEST, Library, library_folder, open_library
+from uni4d.library.opened import FEATURES, MANIFEST, Library, hash_of, library_folder, open_library
 from uni4d.library.sources import Entry, open_source
 from uni4d.library.store import Store
 from uni4d.library.survey import Reading, Surveyor, survey, thumbnail_path
@@ -52,7 +52,7 @@ def build_library(config: LibraryConfig, progress: Progress, *, force: bool = Fa
     folder.mkdir(parents=True, exist_ok=True)
     with _sole_builder(folder):
         surveyor = Surveyor(source, folder / "files", config.views, config.points)
-        state, weights = _state(surveyor, entries), _hash_of(encoder.WEIGHTS)
+        state, weights = _state(surveyor, entries), hash_of(encoder.WEIGHTS)
         earlier = {} if force else _manifest(folder)
         if earlier.get("state") == state:
             if earlier.get("atms") != weights:
@@ -66,9 +66,8 @@ def build_library(config: LibraryConfig, progress: Progress, *, force: bool = Fa
         )
         progress(0.9, "embedding the names")
         usable = [entry for entry in entries if not readings[entry.uid].error]
-        table = _describe(folder, usable, readings, section(progress, 0.9, 0.98))
-        catalog.write_assets(table)
-        catalog.compact()
+        table = _describe(folder, usable, readings, section(progress, 0.9, 0.97))
+        _write_table(catalog, folder, table, section(progress, 0.97, 1.0))
         skipped = [(entry.name, readings[entry.uid].error) for entry in entries if readings[entry.uid].error]
         manifest = {
             "state": state,
@@ -101,14 +100,10 @@ def _state(surveyor: Surveyor, entries: Sequence[Entry]) -> str:
     from uni4d.encoders.local import points
     from uni4d.retrieval.text_index import knowledge_fingerprint
 
-    digest = hashlib.sha256(f"{_FORMAT} {_hash_of(points.WEIGHTS)} {knowledge_fingerprint()}".encode())
+    digest = hashlib.sha256(f"{_FORMAT} {hash_of(points.WEIGHTS)} {knowledge_fingerprint()}".encode())
     for entry in entries:
         digest.update(f"{entry}{surveyor.fingerprint(entry)}\n".encode())
     return digest.hexdigest()
-
-
-def _hash_of(weights: Path) -> str:
-    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else ""
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -138,8 +133,19 @@ def _embed_again(folder: Path, progress: Progress) -> None:
         return
     atms = encoder.AtmsEncoder.load(MiniLM(), encoder.WEIGHTS)
     vectors = atms.embed_features(AssetFeatures.load(folder / FEATURES))
-    catalog.write_assets(attrs.evolve(table, shape_vector=vectors))
+    _write_table(catalog, folder, attrs.evolve(table, shape_vector=vectors), section(progress, 0.5, 1.0))
+
+
+def _write_table(catalog: Catalog, folder: Path, table: AssetTable, progress: Progress) -> None:
+    """The table of assets, with indexes where it is too large to be compared whole."""
+    from uni4d.retrieval.candidates import build_candidates
+    from uni4d.retrieval.index import IndexConfig
+
+    catalog.write_assets(table)
     catalog.compact()
+    index = IndexConfig()
+    if len(table.entries) > index.exact_limit:
+        build_candidates(folder / "catalog", table, index, progress)
 
 
 def _read_all(

@@ -19,7 +19,7 @@ from uni4d.library.survey import thumbnail_path
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.types import Asset
 
-__all__ = ["Library", "library_folder", "open_library"]
+__all__ = ["Library", "hash_of", "library_folder", "open_library"]
 
 MANIFEST = "library.json"
 FEATURES = "features.npz"
@@ -36,7 +36,13 @@ def library_folder(config: LibraryConfig) -> Path:
 
 
 def open_library(config: LibraryConfig) -> Library:
-    """The library that :func:`uni4d.library.build.build_library` made with this configuration."""
+    """The library that :func:`uni4d.library.build.build_library` made with this configuration.
+
+    Raises ``library-missing``, ``library-empty``, and ``library-outdated`` when its vectors are not those of
+    the present weights.
+    """
+    from uni4d.retrieval import encoder
+
     folder = library_folder(config)
     build = "uni4d library build" + (
         f" --source folder --path {config.path}" if config.source == "folder" else ""
@@ -57,8 +63,19 @@ def open_library(config: LibraryConfig) -> Library:
             + (f" ({len(manifest['skipped'])} could not be read)." if manifest["skipped"] else "."),
             "Build it from a folder with meshes: uni4d library build --source folder --path FOLDER",
         )
+    if manifest.get("atms") != hash_of(encoder.WEIGHTS):
+        raise Uni4DError(
+            "library-outdated",
+            f"The shapes in {folder} were compared by other weights of the retrieval model.",
+            f"Run: {build} (the meshes are not read again)",
+        )
     source = attrs.evolve(config, path=Path(manifest["path"]))
     return Library(folder, source, table, tuple(tuple(item) for item in manifest["skipped"]))
+
+
+def hash_of(weights: Path) -> str:
+    """What a file of weights is known by; empty where there is none."""
+    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else ""
 
 
 class Library:

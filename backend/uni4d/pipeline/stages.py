@@ -99,11 +99,11 @@ class Stages:
         raise Uni4DError("bad-request", f"{type(request).__name__} is not a request for the worker.")
 
     def library_size(self) -> int:
-        """Assets in the index; 0 when the library was never built."""
+        """Assets that can be searched; 0 when the library must be built first."""
         try:
             return len(self.library.assets())
         except Uni4DError as error:
-            if error.code in ("library-missing", "library-empty"):
+            if error.code in ("library-missing", "library-empty", "library-outdated"):
                 return 0
             raise
 

@@ -132,6 +132,9 @@ def test_other_weights_of_atms_make_only_the_shape_vectors_anew(
     members = tmp_path / "atms.safetensors"
     encoder.save_weights(encoder.RetrievalWeights(encoder.load_members(encoder.WEIGHTS), None), members, {})
     monkeypatch.setattr(encoder, "WEIGHTS", members)
+    with pytest.raises(Uni4DError, match="other weights") as caught:
+        open_library(config)
+    assert caught.value.code == "library-outdated"
     messages: list[str] = []
     after = build_library(config, lambda fraction, message: messages.append(message))
     assert "comparing shapes and looks anew" in messages

@@ -14,8 +14,7 @@ import attrs
 import cattrs
 
 from uni4d.training.schedules.mdp import Setting
-from uni4d.training.schedules.run import Point, Run
-from uni4d.training.schedules.strategies import Outcome
+from uni4d.training.schedules.run import Outcome, Point, Run
 from uni4d.training.schedules.trainer import Piecewise
 from uni4d_shared.errors import Uni4DError
 

@@ -23,7 +23,7 @@ from uni4d.training.schedules.snapshots import key_of
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Progress
 
-__all__ = ["Journal", "Point", "Run"]
+__all__ = ["Journal", "Outcome", "Point", "Run"]
 
 
 @frozen
@@ -41,6 +41,16 @@ class Point:
     def setting(self, first: Setting) -> Setting:
         """The one that is in force here; ``first`` at the start."""
         return self.path[-1] if self.path else first
+
+
+@frozen
+class Outcome:
+    """What a strategy ends with."""
+
+    committed: Point
+    """The end of the training that it hands over."""
+    best: Point
+    """The point of it with the best validation; its weights are the result."""
 
 
 @define(eq=False)

@@ -14,8 +14,7 @@ from attrs import frozen
 
 from uni4d.training.schedules.mcts import Transition, TreeSearch
 from uni4d.training.schedules.mdp import Action, chosen
-from uni4d.training.schedules.run import Point, Run
-from uni4d.training.schedules.strategies import Outcome
+from uni4d.training.schedules.run import Outcome, Point, Run
 
 __all__ = ["TrainingEnvironment", "search_with_tree", "tree_search"]
 

@@ -11,24 +11,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from attrs import define, frozen
+from attrs import define
 
 from uni4d.training.schedules.mdp import Action, Setting, chosen
-from uni4d.training.schedules.run import Point, Run
+from uni4d.training.schedules.run import Outcome, Point, Run
+from uni4d.training.schedules.search import tree_search
 from uni4d.training.schedules.tree import Spread
 from uni4d_shared.errors import Uni4DError
 
-__all__ = ["Outcome", "Strategy", "strategy_of"]
-
-
-@frozen
-class Outcome:
-    """What a strategy ends with."""
-
-    committed: Point
-    """The end of the training that it hands over."""
-    best: Point
-    """The point of it with the best validation; its weights are the result."""
+__all__ = ["Strategy", "strategy_of"]
 
 
 class Strategy(Protocol):
@@ -41,8 +32,6 @@ class Strategy(Protocol):
 
 def strategy_of(name: str) -> Strategy:
     """The strategy of a name of :data:`~uni4d.training.schedules.config.STRATEGIES`."""
-    from uni4d.training.schedules.search import tree_search
-
     known: dict[str, Strategy] = {
         "constant": constant,
         "tuned": tuned,

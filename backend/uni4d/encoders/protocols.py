@@ -22,7 +22,8 @@ class Encoded:
     """A batch of encoded inputs."""
 
     pooled: Array
-    """``[B, D]`` float32; unit length for text, raw activations for images."""
+    """``[B, D]`` float32: unit vectors of texts and of contrastive image and point encoders; rectified
+    activations of the local image encoder."""
     tokens: Array
     """``[B, L, D]`` float32; zeros where ``mask`` is false."""
     mask: Array

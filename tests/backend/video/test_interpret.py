@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def embed() -> Callable[[str], np.ndarray]:
     from uni4d.encoders.local.minilm import MiniLM
 
     encoder = MiniLM()
-    return lambda text: np.asarray(encoder.encode([text]).pooled)[0]
+    return cache(lambda text: np.asarray(encoder.encode([text]).pooled)[0])
 
 
 def test_the_five_prompts_of_the_demo() -> None:
@@ -140,10 +141,52 @@ def test_an_unknown_motion_becomes_the_nearest_verb_and_it_is_said(
     assert "nearest verb" in made.notes[0]
 
 
-def test_an_unknown_motion_beside_a_known_one_is_left_out_and_it_is_said() -> None:
+def test_an_unknown_motion_beside_a_known_one_is_left_out_and_it_is_said(
+    embed: Callable[[str], np.ndarray],
+) -> None:
     made = program("wagging its tail and purring")
     assert made.verbs == ("wag",)
     assert made.notes == ("Left out, because the lexicon does not know it: purring.",)
+    with_nearest = program("wagging its tail and purring", embed_text=embed).notes[0]
+    assert "purring (nearest verb: “" in with_nearest
+
+
+def test_each_verb_keeps_its_own_adverbs() -> None:
+    jump, spin = program("jumps quickly and spins slowly").tracks
+    assert jump.cycles > program("jumps").tracks[0].cycles
+    assert spin.cycles <= program("spins").tracks[0].cycles
+    wave, nod = program("slowly waves and nods twice").tracks
+    assert nod.cycles == 2
+    assert wave.cycles == 1
+
+
+def test_one_after_the_other_or_at_the_same_time() -> None:
+    jump, spin = program("jumps, then spins").tracks
+    assert (jump.start, spin.stop) == (0.0, 1.0)
+    assert jump.stop == pytest.approx(spin.start)
+    assert program("jumps after spinning").verbs == ("spin", "jump")
+    assert {track.stop for track in program("jumps while spinning").tracks} == {1.0}
+    opened, closed = program("opens and shuts").tracks
+    assert opened.stop <= closed.start
+
+
+@pytest.mark.parametrize(
+    ("thing", "motion", "verb", "part"),
+    [
+        ("a wagon", "its wheels turn", "spin", "wheels"),
+        ("a table fan", "turns", "spin", "blades"),
+        ("a wardrobe", "opens", "open", "door"),
+        ("a chest", "opens", "open", "lid"),
+        ("a desk", "a drawer slides out", "open", "drawer"),
+        ("a flower", "opens", "open", "whole"),
+        ("an owl", "spins its head", "look", "whole"),
+    ],
+)
+def test_a_part_is_named_or_follows_from_what_the_thing_is(
+    thing: str, motion: str, verb: str, part: str
+) -> None:
+    (track,) = program(motion, thing).tracks
+    assert (track.verb, track.part) == (verb, part)
 
 
 def test_every_verb_is_nearest_to_itself(embed: Callable[[str], np.ndarray]) -> None:

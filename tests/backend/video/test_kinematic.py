@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from uni4d.config import AnimateConfig
 from uni4d.library.geometry import Material, TexturedMesh
 from uni4d.splatting import rasterise, splats_from_mesh
 from uni4d.video import animate
 from uni4d.video.body import Body
+from uni4d.video.program import MotionProgram, Track
 from uni4d_shared.cameras import orbit_rig
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Cancelled
@@ -105,6 +107,34 @@ def test_light_verbs_light_the_shade(lamp: TexturedMesh, views: ViewSet) -> None
     assert shade[-1].mean() > shade[0].mean() + 10
     foot = clip.frames[:, 44:50, 30:34].astype(float)
     assert abs(foot[-1].mean() - foot[0].mean()) < 5
+
+
+def test_an_edited_program_is_played_instead_of_the_words(lamp: TexturedMesh, views: ViewSet) -> None:
+    query = Query("a lamp is nodding", "a lamp", "nodding")
+    quick = AnimateConfig(frames=4, fps=4.0, size=32, splats=500, refine_iterations=2)
+    spoken, program = animate(lamp, views, alignment(views), query, quick)
+    edited = program.to_dict()
+    edited["tracks"][0] |= {"verb": "stretch", "part": "door"}
+    edited["duration"] = 1.5
+    clip, played = animate(lamp, views, alignment(views), query, evolve(quick, program=edited))
+    assert played.verbs == ("stretch",)
+    assert len(clip.frames) == 6, "1.5 s at 4 frames a second"
+    assert "no separate door" in " ".join(played.notes)
+    assert np.abs(clip.frames[3].astype(float) - spoken.frames[3]).max() > 20.0
+    again, _ = animate(lamp, views, alignment(views), query, evolve(quick, program=program.to_dict()))
+    np.testing.assert_array_equal(again.frames, spoken.frames)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"), [({"duration": 600}, "duration is 600: .* at most 480"), ({"tracks": 3}, "tracks")]
+)
+def test_a_program_that_cannot_be_played_is_refused(
+    lamp: TexturedMesh, views: ViewSet, change: dict[str, object], reason: str
+) -> None:
+    program = MotionProgram((Track("spin"),), 2.0).to_dict() | change
+    with pytest.raises(Uni4DError, match=reason) as caught:
+        animate(lamp, views, alignment(views), Query("", "a lamp", ""), AnimateConfig(program=program))
+    assert caught.value.code == "program-invalid"
 
 
 def test_cancelling_stops_the_clip(lamp: TexturedMesh, views: ViewSet) -> None:

@@ -68,6 +68,17 @@ def test_a_phrase_names_its_verbs(text: str) -> None:
     assert [match.verb for match in find_verbs(text)] == PHRASES[text]
 
 
+PROMISED = (
+    "spin, orbit, fly, drive, roll, jump, bounce, fall, swing, rock, shake, nod, slide, approach, leave, "
+    "dance, walk, wave, flap, bend, twist, stretch, breathe, open, close, melt, grow, sway, "
+    "light_up, blink, glow, fade"
+)
+
+
+def test_the_verbs_that_a_person_may_count_on() -> None:
+    assert set(PROMISED.split(", ")) <= set(VERBS)
+
+
 def test_every_verb_has_a_motion_and_answers_to_all_its_words() -> None:
     assert set(VERBS) == set(MOTIONS) | set(LIGHTS)
     assert len(VERBS) >= 24

@@ -68,6 +68,17 @@ def test_spin_turns_the_other_way_about_the_opposite_axis(shapes) -> None:  # no
     np.testing.assert_allclose(rotation, about(UP, -math.pi / 2), atol=1e-9)
 
 
+def test_a_part_of_a_turn_starts_and_stops_softly(shapes) -> None:  # noqa: ANN001
+    shape = shapes["person"]
+    angles = [
+        math.atan2(*rigid(shape, moved(shape, "spin", share, amplitude=math.pi / 2))[0][[1, 0], 0])
+        for share in (0.0, 0.1, 0.5, 0.9, 1.0 - 1e-9)
+    ]
+    assert angles[2] == pytest.approx(math.pi / 4)
+    assert angles[4] == pytest.approx(math.pi / 2)
+    assert angles[1] < 0.02 > math.pi / 2 - angles[3]
+
+
 def test_roll_keeps_a_round_body_on_the_ground(shapes) -> None:  # noqa: ANN001
     shape = shapes["person"]  # taller than deep: fully on the ground
     for cycles in (0.1, 0.25, 0.6):

@@ -179,7 +179,7 @@ def _backend_requirements() -> tuple[list[str], list[str]]:
         project = tomllib.loads((component / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         extras = project.get("optional-dependencies", {})
         wanted = [*project["dependencies"], *extras.get("full", []), *extras.get("video", [])]
-        lines += [line for line in wanted if line not in lines]
+        lines += [line for line in dict.fromkeys(wanted) if line not in lines]
     alone = [line for line in lines if line.startswith(_WITHOUT_DEPENDENCIES)]
     ours = ("torch", "uni4d-shared")  # torchvision too
     rest = [line for line in lines if line not in alone and not line.startswith(ours)]

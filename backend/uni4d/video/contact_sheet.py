@@ -90,8 +90,8 @@ wardrobe            | wardrobe     | opens and closes
 exterior-door-01    | door         | swings open
 dresserwithdrawers  | dresser      | a drawer slides out
 chest               | chest        | opens
-breadbox            | bread box    | its lid opens and shuts
-pedestal-vase-lamp  | lamp         | twists
+chest-freezer       | freezer      | its lid opens and shuts
+plaidchair          | chair        | twists
 box                 | box          | slides to the right
 cartoon-biplane     | plane        | takes off
 cartoon-biplane     | bird         | flaps its wings

@@ -93,7 +93,9 @@ def find_doors(pieces: Pieces) -> tuple[Hinged, ...]:
         low, high = _rectangle(pieces, index, 0.04)
         if not _is_slim(frame):  # a door's knob shows on both its sides
             high[1] = pieces.high[index][1] + 0.06 * frame.size[1]
-        members = np.union1d(pieces.inside(low, high), [index])
+        small = np.all(pieces.size[:, [0, 2]] < 0.3 * pieces.size[index][[0, 2]], axis=1)
+        fittings = small & np.all((pieces.centre >= low) & (pieces.centre <= high), axis=1)
+        members = np.union1d(np.append(pieces.inside(low, high), index), np.flatnonzero(fittings))
         taken |= {int(member) for member in members}
         doors.append(_hung(pieces, index, members, frame))
     return tuple(doors)
@@ -155,7 +157,12 @@ def find_drawer(pieces: Pieces) -> Sliding | None:
     highest = [i for i in fronts if pieces.high[i][2] > top - 0.5 * pieces.size[i][2]]
     # The board on top of a desk is thin and at the front too; a drawer's front is higher than that.
     front = max(
-        highest, key=lambda i: float(pieces.size[i][2] * pieces.size[i][0] / pieces.size[i][1] ** 0.5)
+        highest,
+        key=lambda i: float(
+            pieces.size[i][2]
+            * pieces.size[i][0]
+            / max(float(pieces.size[i][1]), 1e-3 * float(frame.size[1])) ** 0.5
+        ),
     )
     low, high = _rectangle(pieces, front, 0.03)
     members = np.union1d(pieces.inside(low, high), [front])

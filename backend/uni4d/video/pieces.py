@@ -206,7 +206,8 @@ def _rotor(pieces: Pieces, members: NDArray[np.int64]) -> Rotor | None:
     for fold in range(2, 9) if len(members) == 1 else (len(members),):
         onto = _mismatch(tree, offsets[:800], axis, 2.0 * math.pi / fold) / radius
         beside = _mismatch(tree, offsets[:800], axis, math.pi / fold) / radius
-        if onto < 0.03 and beside > 0.05:
+        plank = fold == 2 and len(members) == 1 and spread[2] < 9.0 * spread[1]
+        if onto < 0.03 and beside > 0.05 and not plank:
             return Rotor(members, centre, axis, radius)
     return None
 

@@ -156,14 +156,9 @@ def find_drawer(pieces: Pieces) -> Sliding | None:
     top = max(float(pieces.high[index][2]) for index in fronts)
     highest = [i for i in fronts if pieces.high[i][2] > top - 0.5 * pieces.size[i][2]]
     # The board on top of a desk is thin and at the front too; a drawer's front is higher than that.
-    front = max(
-        highest,
-        key=lambda i: float(
-            pieces.size[i][2]
-            * pieces.size[i][0]
-            / max(float(pieces.size[i][1]), 1e-3 * float(frame.size[1])) ** 0.5
-        ),
-    )
+    thickness = np.maximum(pieces.size[:, 1], 1e-3 * frame.size[1])
+    fitness = pieces.size[:, 0] * pieces.size[:, 2] / np.sqrt(thickness)
+    front = max(highest, key=lambda index: float(fitness[index]))
     low, high = _rectangle(pieces, front, 0.03)
     members = np.union1d(pieces.inside(low, high), [front])
     return Sliding(members, float(frame.size[1]))

@@ -2,7 +2,7 @@
 
 ``python -m uni4d.video.contact_sheet --out sheet.png`` needs the library of Sweet Home 3D. Programs come
 from the words and frames from the same splats as those of ``uni4d animate``; colours are the mesh's own,
-without the photographs' light, over grey, where white things show too.
+without the photographs' light, over blue, where white and grey things show too.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _scenes(table: str) -> tuple[Scene, ...]:
     return tuple(Scene(*(cell.strip() for cell in row)) for row in rows)
 
 
-_GREY = (0.8, 0.8, 0.8)
+_BLUE = (0.55, 0.66, 0.78)
 
 SCENES = _scenes("""
 armchair            | armchair     | spins clockwise
@@ -107,7 +107,7 @@ def strip(mesh: TexturedMesh, scene: Scene, *, frames: int, size: int, splats: i
     camera = orbit_rig(body.centre, body.radius, azimuths=4, elevations=[0.3], size=size, margin=1.35)[0]
     query = Query(f"{scene.object_text} {scene.motion_text}", scene.object_text, scene.motion_text)
     program = fit_to_frame(on_the_body(interpret(query, duration=2.0), body), body, camera, frames)
-    shown = film(splats_from_mesh(mesh, splats, 0), body, program, camera, frames, background=_GREY)
+    shown = film(splats_from_mesh(mesh, splats, 0), body, program, camera, frames, background=_BLUE)
     return np.concatenate(list(shown), axis=1), "; ".join([", ".join(program.verbs), *program.notes])
 
 

@@ -63,7 +63,8 @@ class Generate(Command):
         metrics, asset = result["fit"], result["asset"]
         stdout.print(f"asset      {asset['name']} ({asset['licence']}, {asset['author']})")
         verbs = ", ".join(track["verb"] for track in result["motion"]["tracks"])
-        stdout.print(f"motion     {verbs}")
+        if verbs:
+            stdout.print(f"motion     {verbs}")
         for note in result["motion"]["notes"]:
             stdout.print(f"           {note}")
         stdout.print(f"alignment  {said_alignment(result['alignment'])}")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from uni4d.library.opened import Library
     from uni4d.retrieval.embedding import TextShapeSpace
     from uni4d.retrieval.search import Searcher
-    from uni4d.video.models import VideoModel
+    from uni4d.video.scene import VideoModel
 
 __all__ = ["Stages", "with_settings"]
 
@@ -188,7 +188,8 @@ class Stages:
         settings: dict[str, Any] | None = None,
     ) -> AnimateResult:
         """A clip of the asset doing what the motion text says."""
-        from uni4d.video.models import Scene, check_settings
+        from uni4d.video.models import check_settings
+        from uni4d.video.scene import Scene
 
         config = with_settings(self.config.animate, settings)
         check_settings(config.model, settings or {})

@@ -1,4 +1,4 @@
-"""The video models behind one door: what each is given, what each gives, and which one a name stands for.
+"""The video models behind one door: which one a name stands for.
 
 Every model is a :class:`VideoModel`. The kinematic generator moves the mesh; the others paint frames from the
 photograph of the key view and the words, here (:mod:`uni4d.video.diffusers`) or at a service
@@ -7,22 +7,16 @@ photograph of the key view and the words, here (:mod:`uni4d.video.diffusers`) or
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
-
-from attrs import field, frozen
+from typing import Any
 
 from uni4d.config import AnimateConfig, VideoConfig
 from uni4d.video.interpret import EmbedText
 from uni4d.video.kinematic import animate
+from uni4d.video.scene import Animated, Scene, VideoModel
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Progress, silent
-from uni4d_shared.types import Alignment, Array, Clip, Query, ViewSet
 
-if TYPE_CHECKING:
-    from uni4d.library.geometry import TexturedMesh
-
-__all__ = ["MODELS", "Animated", "Kinematic", "Scene", "VideoModel", "check_settings", "video_model"]
+__all__ = ["MODELS", "Kinematic", "check_settings", "video_model"]
 
 DIFFUSION = ("cogvideox", "cogvideox15", "wan", "ltx")
 MODELS = ("kinematic", *DIFFUSION, "remote")
@@ -30,36 +24,6 @@ MODELS = ("kinematic", *DIFFUSION, "remote")
 
 _HEEDED = frozenset({"model", "seed"})
 """What a model that is not kinematic reads of :class:`AnimateConfig`."""
-
-
-@frozen(eq=False)
-class Scene:
-    """What a clip is made from."""
-
-    query: Query
-    views: ViewSet
-    alignment: Alignment
-    mesh: Callable[[], TexturedMesh]
-    """Reads the mesh, for a model that needs it."""
-    tokens: Array | None = None
-    """``[K, D]`` the conditioning tokens of CrOSSMA, where the alignment made some."""
-
-
-@frozen(eq=False)
-class Animated:
-    """A clip and what made it."""
-
-    clip: Clip
-    program: dict[str, Any] = field(factory=dict)
-    """For the report and the panel, as :class:`uni4d_shared.messages.AnimateResult` has it: always ``tracks``
-    and ``notes``, and for every model but the kinematic one also ``model``."""
-
-
-class VideoModel(Protocol):
-    """From a scene to a clip. Progress is reported at least per denoising step or question to the service,
-    and the callback's :class:`~uni4d_shared.progress.Cancelled` passes through."""
-
-    def animate(self, scene: Scene, config: AnimateConfig, progress: Progress = silent) -> Animated: ...
 
 
 class Kinematic:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,12 +16,10 @@ from uni4d.video.diffusers.families import FAMILIES
 from uni4d.video.diffusers.pipelines import Loaded, load, out_of_memory
 from uni4d.video.diffusers.prompts import Prompt, encode, insert
 from uni4d.video.photograph import BACKGROUND, first_frame
+from uni4d.video.scene import Animated, Scene
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Progress, section, silent
 from uni4d_shared.types import Array, Clip
-
-if TYPE_CHECKING:
-    from uni4d.video.models import Animated, Scene
 
 __all__ = ["DiffusersVideo", "denoise", "generate"]
 
@@ -29,7 +27,7 @@ _NOTE_UNUSED = "The alignment's tokens were not used: the video model has no ada
 
 
 class DiffusersVideo:
-    """A :class:`uni4d.video.models.VideoModel` that runs here. The pipeline is loaded for the first clip and
+    """A :class:`uni4d.video.scene.VideoModel` that runs here. The pipeline is loaded for the first clip and
     kept."""
 
     def __init__(self, name: str, config: DiffusionConfig) -> None:
@@ -37,8 +35,6 @@ class DiffusersVideo:
         self._loaded: Loaded | None = None
 
     def animate(self, scene: Scene, config: AnimateConfig, progress: Progress = silent) -> Animated:
-        from uni4d.video.models import Animated
-
         settings = self.config
         FAMILIES[self.name].check(settings)
         tokens, notes = scene.tokens, []

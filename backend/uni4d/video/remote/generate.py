@@ -6,7 +6,7 @@ import io
 import time
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from uni4d.config import AnimateConfig, RemoteConfig
 from uni4d.video.photograph import BACKGROUND, first_frame, resized
@@ -23,12 +23,10 @@ from uni4d.video.remote.kling import (
     task_url,
     video_url,
 )
+from uni4d.video.scene import Animated, Scene
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Progress, silent
 from uni4d_shared.types import Array, Clip
-
-if TYPE_CHECKING:
-    from uni4d.video.models import Animated, Scene
 
 __all__ = ["RemoteVideo"]
 
@@ -40,15 +38,13 @@ _TYPICAL_SECONDS = 180.0
 
 
 class RemoteVideo:
-    """A :class:`uni4d.video.models.VideoModel` at a service."""
+    """A :class:`uni4d.video.scene.VideoModel` at a service."""
 
     def __init__(self, config: RemoteConfig) -> None:
         self.config = config
 
     def animate(self, scene: Scene, config: AnimateConfig, progress: Progress = silent) -> Animated:
         """A clip from the service. It takes no seed: equal requests make different clips."""
-        from uni4d.video.models import Animated
-
         settings = self.config
         base, keys = check_url(settings), read_keys()
         parts = (scene.query.prompt.strip(), settings.staging.strip())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from uni4d.library.geometry import TexturedMesh
-from uni4d.video.models import Scene
+from uni4d.video.scene import Scene
 from uni4d_shared.cameras import orbit_rig
 from uni4d_shared.types import Alignment, Query, ViewSet
 

@@ -23,7 +23,7 @@ from uni4d.video.diffusers.families import FAMILIES
 from uni4d.video.diffusers.generate import denoise
 from uni4d.video.diffusers.pipelines import Loaded, prepare
 from uni4d.video.diffusers.prompts import encode, insert
-from uni4d.video.models import Scene
+from uni4d.video.scene import Scene
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Cancelled, silent
 from uni4d_shared.types import Array

@@ -12,8 +12,9 @@ from uni4d.config import AnimateConfig, Config, VideoConfig, load_config
 from uni4d.pipeline.stages import Stages
 from uni4d.video import models
 from uni4d.video.diffusers import DiffusersVideo
-from uni4d.video.models import Animated, Kinematic, Scene, check_settings, video_model
+from uni4d.video.models import Kinematic, check_settings, video_model
 from uni4d.video.remote import RemoteVideo
+from uni4d.video.scene import Animated, Scene
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Progress, silent
 from uni4d_shared.types import Clip, Query

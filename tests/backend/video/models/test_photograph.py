@@ -6,8 +6,8 @@ import attrs
 import numpy as np
 import pytest
 
-from uni4d.video.models import Scene
 from uni4d.video.photograph import first_frame, resized
+from uni4d.video.scene import Scene
 from uni4d_shared.cameras import project
 
 

@@ -15,9 +15,9 @@ from harness.video_service import ACCESS, SECRET, VideoService, movie, video_ser
 from PIL import Image
 
 from uni4d.config import AnimateConfig, RemoteConfig
-from uni4d.video.models import Animated, Scene
 from uni4d.video.remote import RemoteVideo
 from uni4d.video.remote.keys import Keys, read_keys
+from uni4d.video.scene import Animated, Scene
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Cancelled, Progress, silent
 from uni4d_shared.types import Query

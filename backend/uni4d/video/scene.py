@@ -1,0 +1,47 @@
+"""What every video model is given, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attrs import field, frozen
+
+from uni4d.config import AnimateConfig
+from uni4d_shared.progress import Progress, silent
+from uni4d_shared.types import Alignment, Array, Clip, Query, ViewSet
+
+if TYPE_CHECKING:
+    from uni4d.library.geometry import TexturedMesh
+
+__all__ = ["Animated", "Scene", "VideoModel"]
+
+
+@frozen(eq=False)
+class Scene:
+    """What a clip is made from."""
+
+    query: Query
+    views: ViewSet
+    alignment: Alignment
+    mesh: Callable[[], TexturedMesh]
+    """Reads the mesh, for a model that needs it."""
+    tokens: Array | None = None
+    """``[K, D]`` the conditioning tokens of CrOSSMA, where the alignment made some."""
+
+
+@frozen(eq=False)
+class Animated:
+    """A clip and what made it."""
+
+    clip: Clip
+    program: dict[str, Any] = field(factory=dict)
+    """For the report and the panel, as :class:`uni4d_shared.messages.AnimateResult` has it: always ``tracks``
+    and ``notes``, and for every model but the kinematic one also ``model``."""
+
+
+class VideoModel(Protocol):
+    """From a scene to a clip. Progress is reported at least per denoising step or question to the service,
+    and the callback's :class:`~uni4d_shared.progress.Cancelled` passes through."""
+
+    def animate(self, scene: Scene, config: AnimateConfig, progress: Progress = silent) -> Animated: ...

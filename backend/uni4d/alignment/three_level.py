@@ -111,11 +111,10 @@ def percentile_of(loss: float, mismatched: ArrayLike) -> float | None:
 
 def said_alignment(told: Mapping[str, Any]) -> str:
     """The score and what it means, in words, from an alignment as plain values."""
-    percentile = told.get("percentile")
-    meaning = (
-        "" if percentile is None else f", better than {percentile:.0f} of 100 that do not belong together"
-    )
-    return f"{told['score']:.2f}{meaning}"
+    percentile, said = told.get("percentile"), f"{told['score']:.2f}"
+    if percentile is None:
+        return said
+    return f"{said}, better than {min(math.floor(percentile), 99)} of 100 that do not belong together"
 
 
 def canonical_prior(cameras: Sequence[Camera]) -> NDArray[np.float64]:

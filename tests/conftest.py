@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 from harness.blenders import BLENDERS, RealBlender, find_blender
 from harness.displays import virtual_display
+from hypothesis import HealthCheck, settings
 from uni4d_setup import addon_archives, blenders
 from uni4d_setup.layout import ROOT
+
+# How fast a machine is, is not what tests are about.
+settings.register_profile(
+    "steady", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

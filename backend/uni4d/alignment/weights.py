@@ -14,7 +14,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from uni4d.alignment.crossma import Crossma, CrossmaConfig
-from uni4d_shared.errors import Uni4DError
+from uni4d.retrieval.encoder import reading_weights
 
 __all__ = ["WEIGHTS", "CrossmaWeights", "load_crossma", "save_crossma"]
 
@@ -52,10 +52,10 @@ def save_crossma(weights: CrossmaWeights, path: Path, about: Mapping[str, str]) 
 
 def load_crossma(path: Path = WEIGHTS) -> CrossmaWeights:
     """What :func:`save_crossma` wrote; ``Uni4DError("weights-unreadable")`` names the file."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
     from safetensors.torch import load_file
 
-    try:
+    with reading_weights(path, "uni4d train crossma"):
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
         if header.get("format") != _FORMAT:
@@ -67,17 +67,3 @@ def load_crossma(path: Path = WEIGHTS) -> CrossmaWeights:
             raise ValueError("its scale of scores is not one")
         model.load_state_dict({name.removeprefix("model."): value for name, value in tensors.items()})
         return CrossmaWeights(model.eval(), mismatched)
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        RuntimeError,
-        SafetensorError,
-        cattrs.BaseValidationError,
-    ) as error:
-        raise Uni4DError(
-            "weights-unreadable",
-            f"{path} cannot be used: {error}.",
-            "Install uni4d again, or train the model: uni4d train crossma --help",
-        ) from error

@@ -36,6 +36,7 @@ __all__ = [
     "RetrievalWeights",
     "load_members",
     "load_weights",
+    "reading_weights",
     "save_weights",
 ]
 
@@ -133,7 +134,7 @@ def save_weights(weights: RetrievalWeights, path: Path, about: Mapping[str, str]
 
 def load_weights(path: Path) -> RetrievalWeights:
     """What :func:`save_weights` wrote; ``Uni4DError("weights-unreadable")`` names the file."""
-    with _reading(path):
+    with reading_weights(path):
         header, tensors = _contents(path)
         if header.get("format") != _FORMAT:
             raise ValueError(f"its format is {header.get('format', 'unknown')}, not {_FORMAT}")
@@ -145,7 +146,7 @@ def load_weights(path: Path) -> RetrievalWeights:
 def load_members(path: Path) -> tuple[ATMS, ...]:
     """The members alone, also of a file whose kernel map is of another version; errors as
     :func:`load_weights`."""
-    with _reading(path):
+    with reading_weights(path):
         return _members(*_contents(path))
 
 
@@ -179,7 +180,11 @@ def _members(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> tuple[
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading_weights(path: Path, command: str = "uni4d train atms") -> Iterator[None]:
+    """What goes wrong with a file of weights, as ``Uni4DError("weights-unreadable")``.
+
+    ``command`` makes such a file.
+    """
     from safetensors import SafetensorError
 
     try:
@@ -196,7 +201,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise Uni4DError(
             "weights-unreadable",
             f"{path} cannot be used: {error}.",
-            "Install uni4d again, or train the model: uni4d train atms --help",
+            f"Install uni4d again, or train the model: {command} --help",
         ) from error
 
 

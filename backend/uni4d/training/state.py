@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from uni4d_shared.errors import Uni4DError
 
-__all__ = ["Snapshot", "TrainState"]
+__all__ = ["Snapshot", "TrainState", "require_same_training"]
 
 _FORMAT = "uni4d-train-state-1"
 
@@ -123,13 +123,7 @@ class TrainState:
             scaler = json.loads(header["scaler"])
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise Uni4DError("checkpoint-unreadable", f"{path} cannot be read: {error}.", cure) from error
-        changed = sorted(key for key in known.keys() | about.keys() if known.get(key) != about.get(key))
-        if changed:
-            raise Uni4DError(
-                "checkpoint-differs",
-                f"{path} comes from another training: {', '.join(changed)} differ.",
-                cure,
-            )
+        require_same_training(path, known, about, cure)
         parts = _parts(tensors)
         self.restore(
             Snapshot(
@@ -141,6 +135,17 @@ class TrainState:
                 float(learning_rate),
                 float(temperature),
             )
+        )
+
+
+def require_same_training(path: Path, known: dict[str, str], about: dict[str, str], cure: str) -> None:
+    """Refuse a file of another training: ``Uni4DError("checkpoint-differs")`` names what differs."""
+    changed = sorted(key for key in known.keys() | about.keys() if known.get(key) != about.get(key))
+    if changed:
+        raise Uni4DError(
+            "checkpoint-differs",
+            f"{path} comes from another training: {', '.join(changed)} differ.",
+            cure,
         )
 
 

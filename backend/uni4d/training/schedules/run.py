@@ -20,6 +20,7 @@ from uni4d.training.schedules.ledger import Ledger
 from uni4d.training.schedules.mdp import Figures, MdpState, Setting, observed, reward_of
 from uni4d.training.schedules.runners import Runner
 from uni4d.training.schedules.snapshots import key_of
+from uni4d.training.state import require_same_training
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Progress
 
@@ -76,13 +77,7 @@ class Journal:
             written = json.loads(lines[0])["about"]
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise Uni4DError("checkpoint-unreadable", f"{file} is no journal of a training.", cure) from error
-        changed = sorted(key for key in written.keys() | about.keys() if written.get(key) != about.get(key))
-        if changed:
-            raise Uni4DError(
-                "checkpoint-differs",
-                f"{file} comes from another training: {', '.join(changed)} differ.",
-                cure,
-            )
+        require_same_training(file, written, about, cure)
         for line in lines[1:]:
             try:
                 row = json.loads(line)

@@ -72,12 +72,16 @@ class Journal:
             file.write_text(json.dumps({"about": about}) + "\n", encoding="utf-8")
             return journal
         cure = f"Delete {file.parent} to start again, or use another folder."
-        lines = file.read_text(encoding="utf-8").splitlines()
+        text = file.read_text(encoding="utf-8")
+        lines = text.splitlines()
         try:
             written = json.loads(lines[0])["about"]
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise Uni4DError("checkpoint-unreadable", f"{file} is no journal of a training.", cure) from error
         require_same_training(file, written, about, cure)
+        if not text.endswith("\n"):  # or the next line would be lost with one that was cut short
+            with file.open("a", encoding="utf-8") as opened:
+                opened.write("\n")
         for line in lines[1:]:
             try:
                 row = json.loads(line)

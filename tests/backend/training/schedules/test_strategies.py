@@ -101,6 +101,10 @@ def test_a_search_that_was_stopped_goes_on_as_if_nothing_had_happened(
     assert trained > 5
     assert found.committed == expected.committed
     assert resumed.ledger.spent == whole.ledger.spent
+    journals = [
+        Journal.opened(tmp_path / name / "journal.jsonl", {"of": "a test"}) for name in ("parts", "whole")
+    ]
+    assert journals[0].known == journals[1].known
 
 
 def test_a_journal_of_another_training_is_refused(

@@ -13,11 +13,12 @@ decides only among assets that have none.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from uni4d.library.opened import Library
@@ -47,6 +48,10 @@ _UNWANTED_FROM = 0.6
 """How well a word must be met to be held against an asset."""
 _SPELLED_FROM = 0.55
 """Likeness of letters up to which it is chance."""
+_SPELLED_ALIKE = 1e-6
+"""Likenesses of letters that differ by less are equal."""
+_TRANSLATED_FROM = 0.9
+"""Likeness of letters from which a name says what a word of another language means."""
 _FOREIGN_WEIGHT = 2.0
 """Weight of the letters in a prompt that is not English; then the vectors know little."""
 _NAMELESS_WEIGHT = 0.5
@@ -140,6 +145,8 @@ class Searcher:
         return self._scores(self._asked(query), slice(None))
 
     def _asked(self, query: Query) -> _Asked:
+        spelling = self._spelling(query)
+        query = self._translated(query, spelling)
         space, wanted = self.space, Wanted(query, SearchFilters())
         said = [wanted.whole, query.object_text] if wanted.object_only else [wanted.whole]
         sentence = _unit(space.embed_objects(said).sum(axis=0))
@@ -156,7 +163,7 @@ class Searcher:
                 "description": known.description,
                 "concept": known.concept,
                 "words": known.words,
-                "spelling": self._spelling(query),
+                "spelling": spelling,
             },
         )
 
@@ -254,6 +261,15 @@ class Searcher:
         else:
             alike, _ = spellings.likeness(query.object_text)
         return _beyond(alike, _SPELLED_FROM)
+
+    def _translated(self, query: Query, spelling: Array) -> Query:
+        """A prompt in another language in the words of the library: what most of that name are called."""
+        best = float(spelling.max())
+        if best < _TRANSLATED_FROM or not self._is_foreign(query.prompt):
+            return query
+        names = Counter(self._names[row] for row in np.flatnonzero(spelling >= best - _SPELLED_ALIKE))
+        meaning = names.most_common(1)[0][0]
+        return evolve(query, prompt=meaning, object_text=meaning, motion_text="")
 
     def _is_foreign(self, text: str) -> bool:
         words = content_words(text)

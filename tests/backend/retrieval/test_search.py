@@ -291,7 +291,7 @@ FIRST_HITS = [
 OTHER_LANGUAGES = [
     ("ours en peluche", "teddy bear"),
     ("un ours en peluche qui danse", "teddy bear"),
-    ("Schreibtischlampe", "work lamp"),  # as the catalogue itself calls it in German
+    ("Schreibtischlampe", "desk lamp"),  # German for three desk lamps and a work lamp
     ("椅子", "chair"),
     ("silla de ruedas", "wheelchair"),
     ("плюшевый мишка", "teddy bear"),

@@ -263,7 +263,7 @@ class Searcher:
         return _beyond(alike, _SPELLED_FROM)
 
     def _translated(self, query: Query, spelling: Array) -> Query:
-        """A prompt in another language in the words of the library: what most of that name are called."""
+        """A foreign prompt as the library would say it: what most things of that name are called."""
         best = float(spelling.max())
         if best < _TRANSLATED_FROM or not self._is_foreign(query.prompt):
             return query

@@ -10,7 +10,8 @@ quaternions     wxyz, unit length, rotate columns: v' = R v
 images          uint8 sRGB, straight (not premultiplied) alpha, rows from the top
 depth           metres along the camera's z (not along the ray); ``inf`` where nothing is
 Uni3D clouds    Y up (glTF axes), centred, scaled into the unit ball
-spherical harm. degree-0 coefficient f_dc = (colour − 0.5) / C0, C0 = 1 / (2√π)
+spherical harm. degree-0 coefficient f_dc = (colour − 0.5) / C0, C0 = 1 / (2√π); directions go from the
+                camera to the splat, in world axes (:mod:`uni4d_shared.harmonics`)
 ==============  ================================================================================
 """
 

@@ -13,9 +13,10 @@ from uni4d_shared.conventions import (
     multiply_quaternions,
     quaternion_from_matrix,
 )
+from uni4d_shared.harmonics import rotate
 from uni4d_shared.types import Array, Gaussians4D, Splats
 
-__all__ = ["splats_at", "vertices_at"]
+__all__ = ["colors_at", "splats_at", "vertices_at"]
 
 
 def vertices_at(result: Gaussians4D, frame: int) -> Array:
@@ -35,7 +36,8 @@ def splats_at(result: Gaussians4D, frame: int) -> Splats:
     """The splats carried along by their triangles at ``frame``.
 
     A splat keeps its barycentric place and its offset from the surface, and turns with its triangle's
-    frame (edge, normal × edge, normal); its scales stay as they are at rest.
+    frame (edge, normal × edge, normal), and so does what depends on the view; its scales stay as they are at
+    rest. Its colour follows :class:`~uni4d_shared.types.ColorMotion`.
     """
     rest, moved = result.mesh.vertices, vertices_at(result, frame)
     corners = result.mesh.faces[result.splat_faces]  # [N, 3]
@@ -49,8 +51,17 @@ def splats_at(result: Gaussians4D, frame: int) -> Splats:
         quaternions=multiply_quaternions(quaternion_from_matrix(turn), result.splats.quaternions),
         scales=result.splats.scales,
         opacities=result.splats.opacities,
-        colors=result.splats.colors,
+        colors=colors_at(result, frame),
+        harmonics=rotate(result.splats.harmonics, turn),
     )
+
+
+def colors_at(result: Gaussians4D, frame: int) -> Array:
+    """The splats' colours at ``frame``: ``[N, 3]`` sRGB in [0, 1], without what depends on the view."""
+    if result.color_motion is None:
+        return result.splats.colors
+    change = np.tensordot(result.color_motion.weights[frame], result.color_motion.basis, axes=1)
+    return np.clip(result.splats.colors + change, 0.0, 1.0)
 
 
 def _triangle_frames(corners: Array) -> Array:

@@ -4,9 +4,10 @@ Both hold the splats in world axes (Z up, metres), one row per splat in the orde
 every file of a sequence is the same splat.
 
 PLY (Kerbl et al. 2023, `gaussian-splatting/scene/gaussian_model.py`): binary little-endian ``float`` rows of
-``x y z nx ny nz f_dc_0..2 opacity scale_0..2 rot_0..3``. Opacity is stored as its logit, scales as their
-logarithm, colour as its degree-0 spherical-harmonic coefficient, the quaternion wxyz. No ``f_rest_*`` are
-written, for the colours do not depend on the view; on reading they are skipped.
+``x y z nx ny nz f_dc_0..2 f_rest_0.. opacity scale_0..2 rot_0..3``. Opacity is stored as its logit, scales as
+their logarithm, colour as its degree-0 spherical-harmonic coefficient, the quaternion wxyz. ``f_rest_*`` are
+the 3 K coefficients of higher degree, all of red, then all of green, then all of blue; none where no colour
+depends on the view.
 
 ``.splat`` (https://github.com/antimatter15/splat): 32 bytes a row, ``float32 position[3], float32 scale[3],
 uint8 rgba[4], uint8 quaternion[4]`` with quaternion byte = 128 q + 128, wxyz.
@@ -27,10 +28,10 @@ from uni4d_shared.types import Array, Gaussians4D, Splats
 
 __all__ = ["read_ply", "read_splat", "write_ply", "write_ply_sequence", "write_splat"]
 
-_PLY_FIELDS = (
-    *("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"),
-    *("scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"),
-)
+_PLY_BEFORE_REST = ("x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2")
+_PLY_AFTER_REST = ("opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3")
+_REST_COUNTS = (0, 9, 24, 45)
+"""How many ``f_rest_*`` there are for degrees 0 to 3."""
 _PLY_TYPES = {
     **{"char": "i1", "uchar": "u1", "short": "<i2", "ushort": "<u2", "int": "<i4", "uint": "<u4"},
     **{"int8": "i1", "uint8": "u1", "int16": "<i2", "uint16": "<u2", "int32": "<i4", "uint32": "<u4"},
@@ -53,13 +54,15 @@ def write_ply(path: Path, splats: Splats) -> None:
             splats.means,
             np.zeros((count, 3)),
             sh0_from_color(splats.colors),
+            splats.harmonics.swapaxes(1, 2).reshape(count, 3 * splats.harmonics.shape[1]),
             np.log(opacity / (1.0 - opacity))[:, None],
             np.log(np.maximum(splats.scales, _MIN_SCALE)),
             splats.quaternions,
         ],
         axis=1,
     ).astype("<f4")
-    properties = "".join(f"property float {name}\n" for name in _PLY_FIELDS)
+    names = (*_PLY_BEFORE_REST, *_rest_names(3 * splats.harmonics.shape[1]), *_PLY_AFTER_REST)
+    properties = "".join(f"property float {name}\n" for name in names)
     header = f"ply\nformat binary_little_endian 1.0\nelement vertex {count}\n{properties}end_header\n"
     with path.open("wb") as file:
         file.write(header.encode("ascii"))
@@ -74,12 +77,18 @@ def read_ply(path: Path) -> Splats:
     if len(data) != count * row.itemsize:
         raise _unreadable(path, f"it should hold {count} splats and was cut off")
     rows = np.frombuffer(data, dtype=row)
-    missing = [name for name in _PLY_FIELDS if name not in (row.names or ()) and not name.startswith("n")]
-    if missing:
+    found = set(row.names or ())
+    rest = _rest_names(sum(name.startswith("f_rest_") for name in found))
+    wanted = (*_PLY_BEFORE_REST, *rest, *_PLY_AFTER_REST)
+    if missing := [name for name in wanted if name not in found and not name.startswith("n")]:
         raise _unreadable(path, f"it has no property {', '.join(missing)}")
+    if len(rest) not in _REST_COUNTS:
+        raise _unreadable(path, f"it has {len(rest)} f_rest_ properties, expected 0, 9, 24 or 45")
 
     def columns(*names: str) -> Array:
         return np.stack([rows[name].astype(np.float64) for name in names], axis=1)
+
+    harmonics = columns(*rest) if rest else np.zeros((count, 0))
 
     quaternions = columns("rot_0", "rot_1", "rot_2", "rot_3")
     return Splats(
@@ -88,7 +97,12 @@ def read_ply(path: Path) -> Splats:
         scales=np.exp(columns("scale_0", "scale_1", "scale_2")),
         opacities=1.0 / (1.0 + np.exp(-rows["opacity"].astype(np.float64))),
         colors=np.clip(color_from_sh0(columns("f_dc_0", "f_dc_1", "f_dc_2")), 0.0, 1.0),
+        harmonics=harmonics.reshape(count, 3, len(rest) // 3).swapaxes(1, 2),
     )
+
+
+def _rest_names(count: int) -> tuple[str, ...]:
+    return tuple(f"f_rest_{index}" for index in range(count))
 
 
 def _read_ply_header(path: Path, file: BinaryIO) -> tuple[int, np.dtype[np.void]]:
@@ -135,7 +149,7 @@ def write_ply_sequence(folder: Path, result: Gaussians4D, progress: Progress = s
 
 
 def write_splat(path: Path, splats: Splats) -> None:
-    """Write a ``.splat`` file: 8 bits for colour, opacity and rotation."""
+    """Write a ``.splat`` file: 8 bits for colour, opacity and rotation, nothing that depends on the view."""
     rows = np.zeros(len(splats.means), dtype=_SPLAT_ROW)
     rows["position"] = splats.means
     rows["scale"] = splats.scales

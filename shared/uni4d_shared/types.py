@@ -7,7 +7,7 @@ quaternions ``wxyz``, images sRGB with straight alpha.
 
 Letters in shapes: ``V`` views, ``T`` frames in time, ``H``/``W`` image height and width,
 ``N`` splats, ``P`` mesh vertices, ``F`` triangles, ``K`` control nodes, ``J`` nodes that move one
-vertex.
+vertex, ``R`` ranks of a low-rank change.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from attrs import Attribute, field, frozen
+from attrs import Attribute, Factory, field, frozen
 from numpy.typing import NDArray
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Asset",
     "Camera",
     "Clip",
+    "ColorMotion",
     "Gaussians4D",
     "Hit",
     "Mesh",
@@ -233,6 +234,10 @@ class Mesh:
         _check_indices("Mesh.faces", self.faces, len(self.vertices))
 
 
+def _without_harmonics(splats: Splats) -> Array:
+    return np.zeros((len(splats.means), 0, 3), np.float32)
+
+
 @frozen(field_transformer=_cast_arrays)
 class Splats:
     """A cloud of 3D Gaussians at one moment, activated: linear scales and opacities in [0, 1]."""
@@ -244,11 +249,19 @@ class Splats:
     """``[N, 3]`` standard deviations in metres along the splat's own axes."""
     opacities: Array = field(validator=ArrayOf(np.float32, None))
     colors: Array = field(validator=ArrayOf(np.float32, None, 3))
-    """``[N, 3]`` sRGB in [0, 1], view-independent."""
+    """``[N, 3]`` sRGB in [0, 1]: what does not depend on the view."""
+    harmonics: Array = field(
+        default=Factory(_without_harmonics, takes_self=True), validator=ArrayOf(np.float32, None, None, 3)
+    )
+    """``[N, 0 | 3 | 8 | 15, 3]`` what does: coefficients of :mod:`uni4d_shared.harmonics`, in world axes."""
 
     def __attrs_post_init__(self) -> None:
-        for name in ("quaternions", "scales", "opacities", "colors"):
+        for name in ("quaternions", "scales", "opacities", "colors", "harmonics"):
             _check_length(f"Splats.{name}", getattr(self, name), len(self.means), "means")
+        if self.harmonics.shape[1] not in (0, 3, 8, 15):
+            raise ValueError(
+                f"Splats.harmonics: {self.harmonics.shape[1]} coefficients a splat; expected 0, 3, 8 or 15"
+            )
 
 
 @frozen(field_transformer=_cast_arrays)
@@ -288,6 +301,25 @@ class NodeMotion:
 
 
 @frozen(field_transformer=_cast_arrays)
+class ColorMotion:
+    """How the splats' colours change in time, of low rank: light and shade as things turn.
+
+    At frame t splat i has the colour clip(c_i + Σ_r weights[t, r] basis[r, i], 0, 1), c_i being that at rest.
+    """
+
+    basis: Array = field(validator=ArrayOf(np.float32, None, None, 3))
+    """``[R, N, 3]`` sRGB differences."""
+    weights: Array = field(validator=ArrayOf(np.float32, None, None))
+    """``[T, R]``"""
+
+    def __attrs_post_init__(self) -> None:
+        if self.weights.shape[1] != len(self.basis):
+            raise ValueError(
+                f"ColorMotion: {len(self.basis)} basis colours but {self.weights.shape[1]} weights a frame"
+            )
+
+
+@frozen(field_transformer=_cast_arrays)
 class Gaussians4D:
     """The result: splats bound to a mesh, and control nodes that move both through time.
 
@@ -303,6 +335,8 @@ class Gaussians4D:
     splat_barycentric: Array = field(validator=ArrayOf(np.float32, None, 3))
     """``[N, 3]`` its place on that triangle."""
     fps: float = 12.0
+    color_motion: ColorMotion | None = None
+    """How the colours change; ``None`` where they keep those of rest."""
 
     def __attrs_post_init__(self) -> None:
         count = len(self.splats.means)
@@ -312,6 +346,10 @@ class Gaussians4D:
             "Gaussians4D.motion.vertex_nodes", self.motion.vertex_nodes, len(self.mesh.vertices), "vertices"
         )
         _check_indices("Gaussians4D.splat_faces", self.splat_faces, len(self.mesh.faces))
+        if self.color_motion is not None:
+            colors, frames = self.color_motion, len(self.motion.rotations)
+            _check_length("Gaussians4D.color_motion.weights", colors.weights, frames, "frames")
+            _check_length("Gaussians4D.color_motion.basis", colors.basis.swapaxes(0, 1), count, "splats")
 
 
 def _check_length(name: str, values: Array, count: int, of: str) -> None:

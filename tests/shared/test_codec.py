@@ -54,7 +54,14 @@ def views(draw: Callable[..., Any]) -> types.ViewSet:
 @st.composite
 def splats(draw: Callable[..., Any], count: int | None = None) -> types.Splats:
     n = draw(st.integers(0, 9)) if count is None else count
-    return types.Splats(*(draw(array(np.float32, n, *tail)) for tail in ((3,), (4,), (3,), (), (3,))))
+    tails = ((3,), (4,), (3,), (), (3,), (draw(st.sampled_from([0, 3, 8, 15])), 3))
+    return types.Splats(*(draw(array(np.float32, n, *tail)) for tail in tails))
+
+
+@st.composite
+def color_motion(draw: Callable[..., Any], frames: int = 3, count: int = 2) -> types.ColorMotion:
+    ranks = draw(st.integers(0, 3))
+    return types.ColorMotion(draw(array(np.float32, ranks, count, 3)), draw(array(np.float32, frames, ranks)))
 
 
 @st.composite
@@ -83,7 +90,9 @@ def gaussians(draw: Callable[..., Any]) -> types.Gaussians4D:
     count = len(cloud.means)
     faces = hnp.arrays(np.int32, (count,), elements=st.integers(0, len(surface.faces) - 1))
     moving = draw(motion(len(surface.vertices)))
-    return types.Gaussians4D(surface, cloud, moving, draw(faces), draw(array(np.float32, count, 3)), 24.0)
+    places = draw(array(np.float32, count, 3))
+    colors = draw(st.none() | color_motion(len(moving.rotations), count))
+    return types.Gaussians4D(surface, cloud, moving, draw(faces), places, 24.0, colors)
 
 
 SPECIAL: dict[type, Callable[[], st.SearchStrategy[Any]]] = {
@@ -91,6 +100,7 @@ SPECIAL: dict[type, Callable[[], st.SearchStrategy[Any]]] = {
     types.Splats: splats,
     types.Mesh: mesh,
     types.NodeMotion: motion,
+    types.ColorMotion: color_motion,
     types.Gaussians4D: gaussians,
 }
 
@@ -343,6 +353,17 @@ def test_another_major_version_is_refused_and_another_minor_is_not() -> None:
         decode(_header(protocol="2.0"))
     assert caught.value.code == "protocol-version"
     assert caught.value.cure
+
+
+@given(gaussians())
+def test_results_from_before_harmonics_and_color_motion_are_read(result: types.Gaussians4D) -> None:
+    frames = encode(result, id="a")
+    header = msgpack.unpackb(frames[0], strict_map_key=False)
+    del header["content"]["color_motion"], header["content"]["splats"]["harmonics"]
+    read = codec.decode_value([msgpack.packb(header), *frames[1:]], types.Gaussians4D)
+    assert read.color_motion is None
+    assert read.splats.harmonics.shape == (len(result.splats.means), 0, 3)
+    assert np.array_equal(read.splats.colors, result.splats.colors, equal_nan=True)
 
 
 def test_an_array_of_another_type_or_shape_than_the_field_is_rejected() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uni4d_shared.conventions import matrix_from_quaternion, multiply_quaternions
+from uni4d_shared.harmonics import evaluate
 from uni4d_shared.skinning import splats_at, vertices_at
-from uni4d_shared.types import Gaussians4D, Mesh, NodeMotion, Splats
+from uni4d_shared.types import ColorMotion, Gaussians4D, Mesh, NodeMotion, Splats
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -58,6 +60,16 @@ def _rigid(seed: int, *, quaternion: Any = None, shift: Any = None) -> tuple[Gau
     translations = (turned + s - nodes)[None]  # t_k moves node k to where the motion takes it
     result = _asset(chance, np.tile(q, (1, 4, 1)), translations, nodes)
     return result, q, s
+
+
+def _cloud(**fields: Any) -> Splats:
+    """Two splats, with the given fields besides."""
+    return Splats(np.zeros((2, 3)), np.ones((2, 4)), np.ones((2, 3)), np.ones(2), np.zeros((2, 3)), **fields)
+
+
+def _lit(basis: Any, weights: Any) -> Gaussians4D:
+    """An asset of 15 splats and one frame, with these colours."""
+    return attrs.evolve(_rigid(0)[0], color_motion=ColorMotion(basis, weights))
 
 
 @given(seed=seeds)
@@ -111,6 +123,38 @@ def test_a_vertex_follows_the_formula(seed: int) -> None:
         assert np.allclose(moved[index], place, atol=1e-4)
 
 
+@given(seed=seeds)
+def test_colours_follow_their_motion_frame_by_frame(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    frames, ranks = 3, 2
+    still = np.tile([1.0, 0, 0, 0], (frames, 5, 1))
+    result = _asset(chance, still, np.zeros((frames, 5, 3)), chance.normal(size=(5, 3)))
+    colors = ColorMotion(chance.normal(size=(ranks, 15, 3)), chance.normal(size=(frames, ranks)))
+    lit = attrs.evolve(result, color_motion=colors)
+    for frame in range(frames):
+        moved = splats_at(lit, frame)
+        for index, color in enumerate(result.splats.colors):
+            change = sum(colors.weights[frame, rank] * colors.basis[rank, index] for rank in range(ranks))
+            assert np.allclose(moved.colors[index], np.clip(color + change, 0, 1), atol=1e-5)
+
+
+@settings(max_examples=30)
+@given(seed=seeds, count=st.sampled_from([3, 8, 15]))
+def test_what_was_seen_from_one_side_is_seen_from_the_turned_side(seed: int, count: int) -> None:
+    """Turn everything by R: from R d each splat shows what it showed from d before."""
+    result, q, _ = _rigid(seed)
+    chance = np.random.default_rng(seed)
+    harmonics = chance.normal(size=(15, count, 3))
+    turned = splats_at(attrs.evolve(result, splats=attrs.evolve(result.splats, harmonics=harmonics)), 0)
+    directions = chance.normal(size=(40, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    before = np.einsum("mk,nkc->nmc", evaluate(directions, count), harmonics)
+    after = np.einsum(
+        "mk,nkc->nmc", evaluate(directions @ matrix_from_quaternion(q).T, count), turned.harmonics
+    )
+    assert np.allclose(after, before, atol=2e-3)
+
+
 def test_a_collapsed_triangle_gives_numbers_all_the_same() -> None:
     mesh = Mesh(np.zeros((3, 3)), np.array([[0, 1, 2]]))
     weights = np.ones((3, 1))
@@ -134,6 +178,11 @@ def test_a_collapsed_triangle_gives_numbers_all_the_same() -> None:
             ),
             r"Splats\.colors: 1 rows for 2 means",
         ),
+        (lambda: _cloud(harmonics=np.zeros((2, 4, 3))), r"Splats\.harmonics: 4 coefficients"),
+        (lambda: _cloud(harmonics=np.zeros((1, 3, 3))), r"Splats\.harmonics: 1 rows for 2 means"),
+        (lambda: ColorMotion(np.zeros((2, 5, 3)), np.zeros((4, 1))), "2 basis colours but 1 weights"),
+        (lambda: _lit(np.zeros((1, 4, 3)), np.zeros((1, 1))), r"color_motion\.basis: 4 rows for 15 splats"),
+        (lambda: _lit(np.zeros((1, 15, 3)), np.zeros((2, 1))), r"weights: 2 rows for 1 frames"),
     ],
 )
 def test_values_that_do_not_fit_together_are_refused(build: Any, reason: str) -> None:

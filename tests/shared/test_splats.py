@@ -19,7 +19,7 @@ from uni4d_shared.types import Gaussians4D, Mesh, NodeMotion, Splats
 quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def _cloud(seed: int, count: int) -> Splats:
+def _cloud(seed: int, count: int, harmonics: int = 0) -> Splats:
     chance = np.random.default_rng(seed)
     quaternions = chance.normal(size=(count, 4))
     return Splats(
@@ -28,19 +28,20 @@ def _cloud(seed: int, count: int) -> Splats:
         np.exp(chance.uniform(-8, 1, (count, 3))),
         chance.random(count),
         chance.random((count, 3)),
+        chance.normal(size=(count, harmonics, 3)),
     )
 
 
 def _assert_close(left: Splats, right: Splats, tolerance: float) -> None:
-    for name in ("means", "scales", "opacities", "colors"):
+    for name in ("means", "scales", "opacities", "colors", "harmonics"):
         assert np.allclose(getattr(left, name), getattr(right, name), rtol=tolerance, atol=tolerance), name
     assert np.allclose(np.abs(np.sum(left.quaternions * right.quaternions, 1)), 1, atol=tolerance)
 
 
 @quick
-@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 50))
-def test_ply_files_are_read_back(seed: int, count: int, tmp_path: Path) -> None:
-    splats = _cloud(seed, count)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 50), harmonics=st.sampled_from([0, 3, 8, 15]))
+def test_ply_files_are_read_back(seed: int, count: int, harmonics: int, tmp_path: Path) -> None:
+    splats = _cloud(seed, count, harmonics)
     write_ply(tmp_path / "a.ply", splats)
     _assert_close(read_ply(tmp_path / "a.ply"), splats, 1e-4)
 
@@ -80,6 +81,18 @@ def test_a_ply_holds_what_3dgs_tools_expect(tmp_path: Path) -> None:
     assert [values[f"rot_{i}"] for i in range(4)] == [1, 0, 0, 0]
 
 
+def test_a_ply_lists_the_harmonics_channel_by_channel(tmp_path: Path) -> None:
+    """INRIA's order: f_rest_0..2 are the three coefficients of red, f_rest_3..5 those of green, …"""
+    splats = _cloud(1, 2, harmonics=3)
+    write_ply(tmp_path / "a.ply", splats)
+    header, rows = (tmp_path / "a.ply").read_bytes().split(b"end_header\n")
+    names = [line.split()[-1].decode() for line in header.splitlines() if line.startswith(b"property float")]
+    place = names.index("f_rest_0")
+    assert names[place - 1 : place + 10] == ["f_dc_2", *(f"f_rest_{i}" for i in range(9)), "opacity"]
+    values = np.frombuffer(rows, "<f4").reshape(2, -1)[1, place : place + 9]
+    assert np.array_equal(values.reshape(3, 3), splats.harmonics[1].T)
+
+
 def test_opacity_and_scale_at_their_ends_stay_finite(tmp_path: Path) -> None:
     ends = Splats(np.zeros((2, 3)), np.zeros((2, 4)), np.zeros((2, 3)), np.array([0, 1]), np.zeros((2, 3)))
     write_ply(tmp_path / "a.ply", ends)
@@ -99,13 +112,13 @@ def _ply(properties: list[tuple[str, str]], rows: Any, head: str = "", tail: str
     return header.encode() + rows.tobytes()
 
 
-NAMES = ["rot_3", "rot_2", "rot_1", "rot_0", "scale_2", "scale_1", "scale_0", "opacity", "f_rest_0"]
+NAMES = ["rot_3", "rot_2", "rot_1", "rot_0", "scale_2", "scale_1", "scale_0", "opacity", "label"]
 NAMES += ["f_dc_2", "f_dc_1", "f_dc_0", "z", "y", "x"]
 
 
 def test_a_foreign_ply_in_another_order_and_in_doubles_is_read(tmp_path: Path) -> None:
     rows = np.zeros(2, dtype=[(name, "<f8") for name in NAMES])
-    rows["x"], rows["rot_0"], rows["f_rest_0"] = [1, 2], 2.0, 9.0
+    rows["x"], rows["rot_0"], rows["label"] = [1, 2], 2.0, 9.0
     content = _ply(
         [("double", name) for name in NAMES], rows, "comment by another tool\n", "element face 0\n"
     )
@@ -125,6 +138,8 @@ DAMAGED = {
     "cut rows": (GOOD[:-1], "2 splats and was cut off"),
     "cut header": (GOOD[:100], "header is not complete"),
     "plain mesh": (GOOD.replace(b"rot_0", b"rot_x"), "no property rot_0"),
+    "harmonics of no degree": (GOOD.replace(b"label", b"f_rest_0"), "1 f_rest_ properties"),
+    "a gap in the harmonics": (GOOD.replace(b"label", b"f_rest_8"), "no property f_rest_0"),
     "unknown type": (GOOD.replace(b"float rot_0", b"blob rot_0"), "unknown type 'blob'"),
     "property twice": (GOOD.replace(b"rot_0", b"rot_1"), "there twice"),
     "list property": (GOOD.replace(b"property float rot_0", b"property list uchar int rot_0"), "list prop"),

@@ -1,9 +1,9 @@
 """Every message of the protocol, as frozen attrs classes. ``shared/PROTOCOL.md`` is the authority.
 
-A request that takes time (search, fetch, align, animate, fit) goes over the **work** socket and becomes
-a *job*, whose id is the request's message id: ``Accepted``, any number of ``JobProgress``, then one of
-the result classes, ``Failed`` or ``JobCancelled``. Everything that must never queue behind a job goes over
-the **control** socket and is answered at once.
+A request that takes time (search, fetch, align, animate, fit, video models) goes over the **work** socket
+and becomes a *job*, whose id is the request's message id: ``Accepted``, any number of ``JobProgress``, then
+one of the result classes, ``Failed`` or ``JobCancelled``. Everything that must never queue behind a job goes
+over the **control** socket and is answered at once.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ __all__ = [
     "ShutdownReply",
     "Status",
     "StatusReply",
+    "VideoModelInfo",
+    "VideoModelsRequest",
+    "VideoModelsResult",
 ]
 
 
@@ -123,7 +126,34 @@ class AnimateRequest:
 class AnimateResult:
     clip: Clip
     program: dict[str, Any]
-    """The motion program (for the report and the panel): verb, how it was found, parameters, notes."""
+    """The motion program (for the report and the panel): tracks, duration, the words, notes; see
+    :mod:`uni4d_shared.motions`. A model that paints its frames has no tracks, and says ``model`` instead."""
+
+
+@frozen
+class VideoModelsRequest:
+    """Ask which video models there are, and what each lacks to make a clip now."""
+
+
+@frozen
+class VideoModelInfo:
+    name: str
+    """What ``AnimateRequest.settings["model"]`` says for it."""
+    title: str
+    takes_program: bool
+    """Whether it plays a motion program."""
+    takes_seed: bool
+    """Whether another seed gives another motion."""
+    problem: str = ""
+    """Why it cannot make a clip as things are; empty when nothing is known to be missing."""
+    cure: str = ""
+
+
+@frozen
+class VideoModelsResult:
+    models: tuple[VideoModelInfo, ...]
+    default: str
+    """The name of the one that is used when a request names none."""
 
 
 @frozen
@@ -254,10 +284,13 @@ class ShutdownReply:
     pass
 
 
-WORK_REQUESTS: tuple[type, ...] = (SearchRequest, FetchRequest, AlignRequest, AnimateRequest, FitRequest)
+WORK_REQUESTS: tuple[type, ...] = (
+    *(SearchRequest, FetchRequest, AlignRequest, AnimateRequest, FitRequest),
+    VideoModelsRequest,
+)
 CONTROL_REQUESTS: tuple[type, ...] = (Ping, Cancel, Status, ResultRequest, Shutdown)
 _REPLIES: tuple[type, ...] = (
-    *(SearchResult, FetchResult, AlignResult, AnimateResult, FitResult),
+    *(SearchResult, FetchResult, AlignResult, AnimateResult, FitResult, VideoModelsResult),
     *(Accepted, JobProgress, Failed, JobCancelled),
     *(Pong, CancelReply, StatusReply, ShutdownReply),
 )

@@ -30,6 +30,8 @@ from uni4d_shared.messages import (
     Message,
     SearchRequest,
     SearchResult,
+    VideoModelsRequest,
+    VideoModelsResult,
 )
 from uni4d_shared.progress import Progress, section
 from uni4d_shared.types import Alignment, Array, Asset, Clip, Query, SearchFilters, ViewSet
@@ -96,6 +98,8 @@ class Stages:
                     glb=request.glb,
                     settings={"seed": request.seed, **request.settings},
                 )
+            case VideoModelsRequest():
+                return self.video_models(progress)
         raise Uni4DError("bad-request", f"{type(request).__name__} is not a request for the worker.")
 
     def library_size(self) -> int:
@@ -197,6 +201,14 @@ class Stages:
         scene = Scene(query, views, alignment, lambda: self.mesh(uid, glb), tokens)
         animated = self.video_model(config.model).animate(scene, config, progress)
         return AnimateResult(animated.clip, animated.program)
+
+    def video_models(self, progress: Progress) -> VideoModelsResult:
+        """The video models, and what each lacks on this machine."""
+        from uni4d.video.models import describe_models
+
+        progress(0.0, "looking at the video models")
+        models = describe_models(self.config.video)
+        return VideoModelsResult(models, self.config.animate.model)
 
     def fit(
         self,

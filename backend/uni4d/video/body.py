@@ -105,7 +105,7 @@ class Body:
         return panels.find_lid(self.pieces)
 
     def has(self, part: str) -> bool:
-        """Whether a part of :data:`uni4d.video.program.PARTS` was found."""
+        """Whether a part of :data:`uni4d_shared.motions.PARTS` was found."""
         return part in ("whole", "head") or bool(getattr(self, "doors" if part == "door" else part))
 
     @cached_property

@@ -72,7 +72,7 @@ class Clause:
     follows: bool
     """Whether it happens after the clause before it, not at the same time."""
     part: str = "whole"
-    """What the words say it moves, of :data:`uni4d.video.program.PARTS`."""
+    """What the words say it moves, of :data:`uni4d_shared.motions.PARTS`."""
 
     @property
     def verb(self) -> str:

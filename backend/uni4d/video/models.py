@@ -14,9 +14,10 @@ from uni4d.video.interpret import EmbedText
 from uni4d.video.kinematic import animate
 from uni4d.video.scene import Animated, Scene, VideoModel
 from uni4d_shared.errors import Uni4DError
+from uni4d_shared.messages import VideoModelInfo
 from uni4d_shared.progress import Progress, silent
 
-__all__ = ["MODELS", "Kinematic", "check_settings", "video_model"]
+__all__ = ["MODELS", "Kinematic", "check_settings", "describe_models", "video_model"]
 
 DIFFUSION = ("cogvideox", "cogvideox15", "wan", "ltx")
 MODELS = ("kinematic", *DIFFUSION, "remote")
@@ -31,6 +32,11 @@ class Kinematic:
 
     def __init__(self, embed_text: EmbedText | None = None) -> None:
         self._embed_text = embed_text
+
+    title = "Kinematic"
+
+    def check(self) -> None:
+        """It lacks nothing, anywhere."""
 
     def animate(self, scene: Scene, config: AnimateConfig, progress: Progress = silent) -> Animated:
         clip, program = animate(
@@ -55,6 +61,28 @@ def video_model(name: str, config: VideoConfig, embed_text: EmbedText | None = N
         "video-model-unknown",
         f"There is no video model “{name}”.",
         f"Set animate.model to one of: {', '.join(MODELS)}.",
+    )
+
+
+def describe_models(config: VideoConfig) -> tuple[VideoModelInfo, ...]:
+    """All models, and why one cannot make a clip on this machine as it is set."""
+    return tuple(_described(name, video_model(name, config)) for name in MODELS)
+
+
+def _described(name: str, model: VideoModel) -> VideoModelInfo:
+    problem, cure = "", ""
+    try:
+        model.check()
+    except Uni4DError as error:
+        problem, cure = error.message, error.cure
+    kinematic, remote = name == "kinematic", name == "remote"
+    return VideoModelInfo(
+        name,
+        model.title,
+        takes_program=kinematic,
+        takes_seed=not (kinematic or remote),
+        problem=problem,
+        cure=cure,
     )
 
 

@@ -2,7 +2,8 @@
 
 A program is a handful of *tracks* over one clip. It holds no geometry: amplitudes are relative to the
 body (see :attr:`Track.amplitude`), so one program fits every mesh. It is plain JSON to a person, who may edit
-it and have it played again: ``uni4d animate --program FILE``.
+it and have it played again: ``uni4d animate --program FILE``, or the panel in Blender. What verbs, parts and
+numbers there are is in :mod:`uni4d_shared.motions`.
 """
 
 from __future__ import annotations
@@ -16,24 +17,19 @@ import cattrs
 from attrs import Attribute, evolve, field, fields, frozen
 from cattrs.gen import make_dict_structure_fn
 
-from uni4d.video.verbs import VERBS
 from uni4d_shared.errors import Uni4DError
+from uni4d_shared.motions import MAX_TRACKS, MOTION_VERBS, PARTS, RANGES, Vector
 
 __all__ = ["PARTS", "MotionProgram", "Track", "read_program"]
-
-Vector = tuple[float, float, float]
-
-PARTS = ("whole", "head", "wheels", "blades", "door", "lid", "drawer")
-"""What a track can move alone; verbs that mean a limb (wave, wag, flap, walk) find it themselves."""
-
 
 _Validator = Callable[[Any, "Attribute[Any]", Any], None]
 
 
-def _number(low: float, high: float, *, above: bool = False) -> _Validator:
-    """A validator: a finite number from ``low`` (or ``above`` it) to ``high``."""
+def _number(*, above: bool = False) -> _Validator:
+    """A validator: a finite number of the field's range, or ``above`` its least."""
 
     def check(_: Any, attribute: Attribute[float], value: float) -> None:
+        low, high = RANGES[attribute.name]
         if not (low < value <= high if above else low <= value <= high):
             bounds = f"above {low:g}, at most {high:g}" if above else f"from {low:g} to {high:g}"
             raise ValueError(f"{attribute.name} is {value:g}, expected {bounds}")
@@ -62,9 +58,8 @@ def _one_of(known: tuple[str, ...]) -> _Validator:
     return check
 
 
-_LEVEL = frozenset({"fall", "roll", "rock", "sway", "bend", "nod"})
-"""Verbs whose axis lies across the vertical: about the vertical itself they would mean nothing."""
 _STEEPEST = 0.95
+"""The z of an axis that a verb still takes whose axis must be level."""
 
 
 @frozen
@@ -75,38 +70,39 @@ class Track:
     end, until a later track with its opposite (close, rise, light up) takes that back.
     """
 
-    verb: str = field(validator=_one_of(tuple(sorted(VERBS))))
-    """A key of :data:`uni4d.video.verbs.VERBS`."""
-    cycles: float = field(default=1.0, converter=_float, validator=_number(0.0, 1000.0, above=True))
+    verb: str = field(validator=_one_of(tuple(sorted(MOTION_VERBS))))
+    """A key of :data:`uni4d_shared.motions.MOTION_VERBS`."""
+    cycles: float = field(default=1.0, converter=_float, validator=_number(above=True))
     """Repetitions from start to stop; a whole number for a cyclic verb, so that the clip loops."""
-    amplitude: float = field(converter=_float, validator=_number(-100.0, 100.0))
+    amplitude: float = field(converter=_float, validator=_number())
     """In the verb's unit: radians, radii of the bounding sphere, or a ratio of change. The verb's own unless
     it is given."""
     axis: Vector = field(converter=_vector)
     """Unit vector in the world: turned about (right-hand rule), or moved along. The verb's own unless it is
     given."""
-    phase: float = field(default=0.0, converter=_float, validator=_number(-100.0, 100.0))
+    phase: float = field(default=0.0, converter=_float, validator=_number())
     """Cycles that have passed at the start."""
     part: str = field(default="whole", validator=_one_of(PARTS))
-    """What moves, of :data:`PARTS`."""
-    start: float = field(default=0.0, converter=_float, validator=_number(0.0, 1.0))
+    """What moves, of :data:`uni4d_shared.motions.PARTS`."""
+    start: float = field(default=0.0, converter=_float, validator=_number())
     """When it begins, as a share of the clip."""
-    stop: float = field(default=1.0, converter=_float, validator=_number(0.0, 1.0))
+    stop: float = field(default=1.0, converter=_float, validator=_number())
     """When it ends, as a share of the clip."""
 
     @amplitude.default
     def _of_the_verb(self) -> float:
-        return VERBS[self.verb].amplitude if self.verb in VERBS else 1.0
+        return MOTION_VERBS[self.verb].amplitude if self.verb in MOTION_VERBS else 1.0
 
     @axis.default
     def _also_of_the_verb(self) -> Vector:
-        return VERBS[self.verb].axis if self.verb in VERBS else (0.0, 0.0, 1.0)
+        return MOTION_VERBS[self.verb].axis if self.verb in MOTION_VERBS else (0.0, 0.0, 1.0)
 
     @axis.validator
     def _is_a_direction(self, attribute: Attribute[Vector], value: Vector) -> None:
         if not abs(sum(number * number for number in value) - 1.0) <= 1e-6:
             raise ValueError(f"axis is {value}, expected a unit vector")
-        if self.verb in _LEVEL and abs(value[2]) > _STEEPEST:
+        known = MOTION_VERBS.get(self.verb)
+        if known is not None and known.axis_use == "turned about, level" and abs(value[2]) > _STEEPEST:
             raise ValueError(f"axis is {value}, expected a level one for “{self.verb}”")
 
     @stop.validator
@@ -127,7 +123,7 @@ class MotionProgram:
     """Tracks that run at the same time, and how they were found."""
 
     tracks: tuple[Track, ...] = field()
-    duration: float = field(converter=_float, validator=_number(0.0, 600.0, above=True))
+    duration: float = field(converter=_float, validator=_number(above=True))
     """Seconds of one loop of the clip; frame i is at time i / fps."""
     motion_text: str = ""
     """The words that it was made from."""
@@ -136,8 +132,8 @@ class MotionProgram:
 
     @tracks.validator
     def _are_not_too_many(self, attribute: Attribute[tuple[Track, ...]], value: tuple[Track, ...]) -> None:
-        if len(value) > 32:
-            raise ValueError(f"tracks are {len(value)}, expected at most 32")
+        if len(value) > MAX_TRACKS:
+            raise ValueError(f"tracks are {len(value)}, expected at most {MAX_TRACKS}")
 
     @property
     def verbs(self) -> tuple[str, ...]:

@@ -44,4 +44,12 @@ class VideoModel(Protocol):
     """From a scene to a clip. Progress is reported at least per denoising step or question to the service,
     and the callback's :class:`~uni4d_shared.progress.Cancelled` passes through."""
 
-    def animate(self, scene: Scene, config: AnimateConfig, progress: Progress = silent) -> Animated: ...
+    @property
+    def title(self) -> str:
+        """Its name for a person."""
+
+    def check(self) -> None:
+        """Raise the ``Uni4DError`` that says what it lacks to make a clip; nothing is loaded."""
+
+    def animate(self, scene: Scene, config: AnimateConfig, progress: Progress = silent) -> Animated:
+        """The clip of a scene."""

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from uni4d.video.program import PARTS, MotionProgram, Track, read_program
+from uni4d.video.program import MotionProgram, Track, read_program
 from uni4d.video.verbs import VERBS
 from uni4d_shared.errors import Uni4DError
+from uni4d_shared.motions import PARTS
 
 NUMBERS = st.floats(0.01, 100.0)
 

@@ -13,7 +13,7 @@ import torch
 from uni4d.config import AnimateConfig, DiffusionConfig
 from uni4d.video.diffusers.conditioning import ConditioningAdapter, check_tokens, load_adapter
 from uni4d.video.diffusers.families import FAMILIES
-from uni4d.video.diffusers.pipelines import Loaded, load, out_of_memory
+from uni4d.video.diffusers.pipelines import Loaded, check, load, out_of_memory
 from uni4d.video.diffusers.prompts import Prompt, encode, insert
 from uni4d.video.photograph import BACKGROUND, first_frame
 from uni4d.video.scene import Animated, Scene
@@ -33,6 +33,13 @@ class DiffusersVideo:
     def __init__(self, name: str, config: DiffusionConfig) -> None:
         self.name, self.config = name, config
         self._loaded: Loaded | None = None
+
+    @property
+    def title(self) -> str:
+        return FAMILIES[self.name].title
+
+    def check(self) -> None:
+        check(self.name, self.config)
 
     def animate(self, scene: Scene, config: AnimateConfig, progress: Progress = silent) -> Animated:
         settings = self.config

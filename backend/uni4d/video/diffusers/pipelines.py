@@ -23,7 +23,7 @@ from uni4d.video.diffusers.families import FAMILIES, Family
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Progress, silent
 
-__all__ = ["Loaded", "load", "prepare"]
+__all__ = ["Loaded", "check", "load", "prepare"]
 
 _PACKAGES = ("diffusers", "accelerate", "transformers", "sentencepiece", "google.protobuf", "ftfy")
 _INDEX = "model_index.json"
@@ -45,13 +45,19 @@ class Loaded:
 def load(name: str, config: DiffusionConfig, progress: Progress = silent) -> Loaded:
     """The pipeline of the model ``name`` with the weights of ``config``."""
     family = FAMILIES[name]
-    family.check(config)
-    _check_packages()
-    device = _device(family, config)
     progress(0.0, f"looking for the weights of {family.title}")
-    local = _find(family, config)
+    device, local = check(name, config)
     progress(0.05, f"loading {family.title}")
     return prepare(family, config, _read(family, config, local), device)
+
+
+def check(name: str, config: DiffusionConfig) -> tuple[torch.device, bool]:
+    """The device, and whether the weights can be read without the network; an error for what is missing.
+    Nothing is loaded."""
+    family = FAMILIES[name]
+    family.check(config)
+    _check_packages()
+    return _device(family, config), _find(family, config)
 
 
 def prepare(family: Family, config: DiffusionConfig, pipeline: Any, device: torch.device) -> Loaded:

@@ -43,6 +43,14 @@ class RemoteVideo:
     def __init__(self, config: RemoteConfig) -> None:
         self.config = config
 
+    @property
+    def title(self) -> str:
+        return f"Video service ({self.config.model})"
+
+    def check(self) -> None:
+        check_url(self.config)
+        read_keys()
+
     def animate(self, scene: Scene, config: AnimateConfig, progress: Progress = silent) -> Animated:
         """A clip from the service. It takes no seed: equal requests make different clips."""
         settings = self.config

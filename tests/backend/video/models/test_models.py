@@ -16,6 +16,7 @@ from uni4d.video.models import Kinematic, check_settings, video_model
 from uni4d.video.remote import RemoteVideo
 from uni4d.video.scene import Animated, Scene
 from uni4d_shared.errors import Uni4DError
+from uni4d_shared.messages import VideoModelsRequest
 from uni4d_shared.progress import Progress, silent
 from uni4d_shared.types import Clip, Query
 
@@ -114,3 +115,25 @@ def test_the_stage_asks_the_model_that_the_request_names(
     assert made == ["wan", "ltx"], "a model stays loaded until another is wanted"
     with pytest.raises(Uni4DError, match="does not heed"):
         description(frames=5)
+
+
+def test_the_panel_is_told_what_each_model_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without CUDA or keys, by the very errors that a request would end with; the kinematic one lacks
+    nothing."""
+    for name in ("KLING_API_KEY", "KLING_ACCESS_KEY", "KLING_SECRET_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    config = Config()
+    result = Stages(config).handle(VideoModelsRequest(), silent)
+    known = {model.name: model for model in result.models}
+    assert result.default == "kinematic"
+    assert list(known) == list(models.MODELS)
+    assert (known["kinematic"].problem, known["kinematic"].takes_program) == ("", True)
+    assert "CUDA" in known["wan"].problem and "Wan 2.2" in known["wan"].problem and known["wan"].cure
+    assert "keys" in known["remote"].problem
+    assert [name for name, model in known.items() if model.takes_seed] == [
+        *("cogvideox", "cogvideox15", "wan", "ltx")
+    ]
+    monkeypatch.setenv("KLING_API_KEY", "a-token")
+    known = {model.name: model for model in models.describe_models(config.video)}
+    assert known["remote"].problem == ""

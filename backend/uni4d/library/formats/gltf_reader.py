@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from attrs import frozen
 from numpy.typing import NDArray
 
+from uni4d.library.formats.glb import TRIANGLES, unpack_glb
 from uni4d.library.formats.members import Members
 from uni4d.library.formats.textures import decode_texture
 from uni4d.library.geometry import Material, Texture, TexturedMesh, srgb_from_linear
 from uni4d_shared.conventions import matrix_from_quaternion, world_from_gltf
 
-__all__ = ["read_glb", "read_gltf"]
+__all__ = ["GltfDocument", "Primitive", "read_glb", "read_gltf"]
 
 Array = NDArray[Any]
 
-_GLB_MAGIC, _JSON_CHUNK, _BIN_CHUNK = 0x46546C67, 0x4E4F534A, 0x004E4942
-_TRIANGLES = 4
 _COMPONENTS = {
     5120: np.int8,
     5121: np.uint8,
@@ -53,84 +52,88 @@ _HARMLESS = {
 
 def read_glb(data: bytes, members: Members, name: str = "mesh") -> TexturedMesh:
     """The mesh in the bytes of a GLB file; ``ValueError`` says what is wrong with it."""
-    if len(data) < 20 or struct.unpack_from("<I", data)[0] != _GLB_MAGIC:
-        raise ValueError("this is not a GLB file")
-    version, total = struct.unpack_from("<II", data, 4)
-    if version != 2 or total > len(data):
-        raise ValueError(
-            f"GLB version {version}, {len(data)} of {total} bytes; a whole version-2 file is needed"
-        )
-    chunks: dict[int, bytes] = {}
-    offset = 12
-    while offset + 8 <= total:
-        length, kind = struct.unpack_from("<II", data, offset)
-        if offset + 8 + length > total:
-            raise ValueError("a chunk runs past the end of the file")
-        chunks.setdefault(kind, data[offset + 8 : offset + 8 + length])
-        offset += 8 + length
-    if _JSON_CHUNK not in chunks:
-        raise ValueError("the file has no JSON chunk")
-    return read_gltf(chunks[_JSON_CHUNK], members, name, chunks.get(_BIN_CHUNK))
+    text, binary = unpack_glb(data)
+    return read_gltf(text, members, name, binary)
 
 
 def read_gltf(text: bytes, members: Members, name: str = "mesh", binary: bytes | None = None) -> TexturedMesh:
     """The mesh of a glTF document; ``binary`` is a GLB's own buffer."""
     try:
-        document = json.loads(text)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"its JSON cannot be read: {error}") from error
-    unknown = set(document.get("extensionsRequired", ())) - _HARMLESS
-    if unknown:
-        raise ValueError(
-            f"it needs {', '.join(sorted(unknown))}, which is not supported; export it uncompressed"
-        )
-    try:
-        return _Document(document, members, binary).mesh(name)
+        return GltfDocument(text, members, binary).mesh(name)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(f"it is not valid glTF: {error!r}") from error
 
 
-class _Document:
+@frozen(eq=False)
+class Primitive:
+    """One triangle primitive where the scene puts it: its part of :class:`TexturedMesh`, and its own JSON."""
+
+    vertices: Array
+    """``[P, 3]`` float32 world."""
+    normals: Array
+    """``[P, 3]`` float32 unit."""
+    uv: Array
+    """``[P, 2]`` float32."""
+    faces: Array
+    """``[F, 3]`` from 0."""
+    tint: Array | None
+    """``[P, 4]`` float32 sRGB, where it has vertex colours."""
+    json: dict[str, Any]
+
+
+class GltfDocument:
     """A parsed glTF document and its buffers."""
 
-    def __init__(self, json_document: dict[str, Any], members: Members, binary: bytes | None) -> None:
-        self._json = json_document
+    def __init__(self, text: bytes, members: Members, binary: bytes | None) -> None:
+        try:
+            self.json: dict[str, Any] = json.loads(text)
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            raise ValueError(f"its JSON cannot be read: {error}") from error
+        unknown = set(self.json.get("extensionsRequired", ())) - _HARMLESS
+        if unknown:
+            raise ValueError(
+                f"it needs {', '.join(sorted(unknown))}, which is not supported; export it uncompressed"
+            )
         self._members = members
         self._binary = binary
         self._images: dict[int, Texture] = {}
         self._buffers: dict[int, bytes] = {}
 
     def mesh(self, name: str) -> TexturedMesh:
-        parts = [
-            (primitive, matrix)
-            for index, matrix in self._instances()
-            for primitive in self._json["meshes"][index]["primitives"]
-            if primitive.get("mode", _TRIANGLES) == _TRIANGLES and "POSITION" in primitive["attributes"]
-        ]
-        if not parts:
-            raise ValueError("the scene has no triangles")
-        pieces = [self._primitive(primitive, matrix) for primitive, matrix in parts]
-        offsets = np.cumsum([0, *(len(piece["vertices"]) for piece in pieces)])
+        pieces = self.primitives()
+        offsets = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
         return TexturedMesh(
-            vertices=np.concatenate([piece["vertices"] for piece in pieces]),
-            normals=np.concatenate([piece["normals"] for piece in pieces]),
-            uv=np.concatenate([piece["uv"] for piece in pieces]),
+            vertices=np.concatenate([piece.vertices for piece in pieces]),
+            normals=np.concatenate([piece.normals for piece in pieces]),
+            uv=np.concatenate([piece.uv for piece in pieces]),
             faces=np.concatenate(
-                [piece["faces"] + offset for piece, offset in zip(pieces, offsets, strict=False)]
+                [piece.faces + offset for piece, offset in zip(pieces, offsets, strict=False)]
             ).astype(np.int32),
-            face_material=np.repeat(np.arange(len(pieces)), [len(piece["faces"]) for piece in pieces]).astype(
+            face_material=np.repeat(np.arange(len(pieces)), [len(piece.faces) for piece in pieces]).astype(
                 np.int32
             ),
-            materials=tuple(self._material(primitive.get("material")) for primitive, _ in parts),
+            materials=tuple(self._material(piece.json.get("material")) for piece in pieces),
             vertex_colors=_joined_tints(pieces),
             name=name,
         )
 
+    def primitives(self) -> list[Primitive]:
+        """The triangle primitives of the scene, depth first; their vertices in this order are the mesh's."""
+        parts = [
+            (primitive, matrix)
+            for index, matrix in self._instances()
+            for primitive in self.json["meshes"][index]["primitives"]
+            if primitive.get("mode", TRIANGLES) == TRIANGLES and "POSITION" in primitive["attributes"]
+        ]
+        if not parts:
+            raise ValueError("the scene has no triangles")
+        return [self._primitive(primitive, matrix) for primitive, matrix in parts]
+
     def _instances(self) -> Iterator[tuple[int, Array]]:
         """Mesh indices with their world matrices, depth first in the order of the scene."""
-        nodes = self._json.get("nodes", [])
-        if "scenes" in self._json:
-            roots = self._json["scenes"][self._json.get("scene", 0)].get("nodes", [])
+        nodes = self.json.get("nodes", [])
+        if "scenes" in self.json:
+            roots = self.json["scenes"][self.json.get("scene", 0)].get("nodes", [])
         else:
             roots = range(len(nodes))
         stack = [(root, np.eye(4)) for root in reversed(list(roots))]
@@ -146,13 +149,13 @@ class _Document:
                 yield node["mesh"], matrix
             stack.extend((child, matrix) for child in reversed(node.get("children", [])))
 
-    def _primitive(self, primitive: dict[str, Any], matrix: Array) -> dict[str, Any]:
+    def _primitive(self, primitive: dict[str, Any], matrix: Array) -> Primitive:
         if "KHR_draco_mesh_compression" in primitive.get("extensions", {}):
             raise ValueError("its geometry is Draco-compressed; export it uncompressed")
         attributes = primitive["attributes"]
-        positions = self._accessor(attributes["POSITION"]).astype(np.float64)
+        positions = self.accessor(attributes["POSITION"]).astype(np.float64)
         count = len(positions)
-        faces = self._accessor(primitive["indices"]) if "indices" in primitive else np.arange(count)
+        faces = self.accessor(primitive["indices"]) if "indices" in primitive else np.arange(count)
         faces = faces.reshape(-1)[: len(faces) // 3 * 3].reshape(-1, 3).astype(np.int64)
         if len(faces) == 0 or faces.max(initial=0) >= count:
             raise ValueError("a triangle names a vertex that does not exist")
@@ -163,26 +166,27 @@ class _Document:
         if np.linalg.det(linear) < 0:  # a mirrored node turns its triangles inside out
             faces = faces[:, ::-1]
         if "NORMAL" in attributes:
-            normals = self._accessor(attributes["NORMAL"]).astype(np.float64) @ np.linalg.pinv(linear)
+            normals = self.accessor(attributes["NORMAL"]).astype(np.float64) @ np.linalg.pinv(linear)
         else:
             normals = _vertex_normals(vertices, faces)
         length = np.linalg.norm(normals, axis=1, keepdims=True)
         normals = np.where(length > 1e-12, normals / np.maximum(length, 1e-12), (0.0, 1.0, 0.0))
         texture = self._texture_info(primitive.get("material"))
-        return {
-            "vertices": world_from_gltf(vertices).astype(np.float32),
-            "normals": world_from_gltf(normals).astype(np.float32),
-            "uv": self._coordinates(attributes, texture, count),
-            "faces": faces,
-            "tint": self._tint(attributes),
-        }
+        return Primitive(
+            vertices=world_from_gltf(vertices).astype(np.float32),
+            normals=world_from_gltf(normals).astype(np.float32),
+            uv=self._coordinates(attributes, texture, count),
+            faces=faces,
+            tint=self._tint(attributes),
+            json=primitive,
+        )
 
     def _coordinates(self, attributes: dict[str, int], texture: dict[str, Any], count: int) -> Array:
         transform = texture.get("extensions", {}).get("KHR_texture_transform", {})
         channel = f"TEXCOORD_{transform.get('texCoord', texture.get('texCoord', 0))}"
         if channel not in attributes:
             return np.zeros((count, 2), np.float32)
-        uv = self._accessor(attributes[channel], normalise=True).astype(np.float32)
+        uv = self.accessor(attributes[channel], normalise=True).astype(np.float32)
         if transform:
             angle = transform.get("rotation", 0.0)
             turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -192,13 +196,13 @@ class _Document:
     def _tint(self, attributes: dict[str, int]) -> Array | None:
         if "COLOR_0" not in attributes:
             return None
-        color = self._accessor(attributes["COLOR_0"], normalise=True).astype(np.float32)
+        color = self.accessor(attributes["COLOR_0"], normalise=True).astype(np.float32)
         alpha = color[:, 3:] if color.shape[1] == 4 else np.ones((len(color), 1), np.float32)
         return np.concatenate([srgb_from_linear(color[:, :3]), alpha], axis=1).astype(np.float32)
 
-    def _accessor(self, index: int, *, normalise: bool = False) -> Array:
+    def accessor(self, index: int, *, normalise: bool = False) -> Array:
         """The values of an accessor, ``[count, width]`` (``[count]`` for scalars)."""
-        accessor = self._json["accessors"][index]
+        accessor = self.json["accessors"][index]
         dtype = np.dtype(_COMPONENTS[accessor["componentType"]])
         width, count = _WIDTHS[accessor["type"]], int(accessor["count"])
         if "sparse" in accessor or "bufferView" not in accessor:
@@ -209,7 +213,7 @@ class _Document:
         return values.reshape(-1) if width == 1 else values
 
     def _strided(self, accessor: dict[str, Any], dtype: np.dtype[Any], width: int, count: int) -> Array:
-        view = self._json["bufferViews"][accessor["bufferView"]]
+        view = self.json["bufferViews"][accessor["bufferView"]]
         stride = view.get("byteStride", dtype.itemsize * width)
         start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
         buffer = self._buffer(view["buffer"])
@@ -220,7 +224,7 @@ class _Document:
 
     def _buffer(self, index: int) -> bytes:
         if index not in self._buffers:
-            uri = self._json["buffers"][index].get("uri")
+            uri = self.json["buffers"][index].get("uri")
             if uri is None:
                 if self._binary is None:
                     raise ValueError("its binary chunk is missing")
@@ -237,14 +241,12 @@ class _Document:
     def _texture_info(self, index: int | None) -> dict[str, Any]:
         if index is None:
             return {}
-        return dict(
-            self._json["materials"][index].get("pbrMetallicRoughness", {}).get("baseColorTexture", {})
-        )
+        return dict(self.json["materials"][index].get("pbrMetallicRoughness", {}).get("baseColorTexture", {}))
 
     def _material(self, index: int | None) -> Material:
         if index is None:
             return Material("default", (1.0, 1.0, 1.0, 1.0))
-        entry = self._json["materials"][index]
+        entry = self.json["materials"][index]
         surface = entry.get("pbrMetallicRoughness", {})
         red, green, blue, alpha = surface.get("baseColorFactor", (1.0, 1.0, 1.0, 1.0))
         color = srgb_from_linear(np.array([red, green, blue])).tolist()
@@ -259,29 +261,28 @@ class _Document:
         )
 
     def _texture(self, index: int) -> Texture:
-        source = self._json["textures"][index]["source"]
+        source = self.json["textures"][index]["source"]
         if source not in self._images:
-            image = self._json["images"][source]
-            if "bufferView" in image:
-                view = self._json["bufferViews"][image["bufferView"]]
-                start = view.get("byteOffset", 0)
-                data = self._buffer(view["buffer"])[start : start + view["byteLength"]]
-            else:
-                data = self._uri(image["uri"])
-            self._images[source] = decode_texture(data)
+            self._images[source] = decode_texture(self.image_bytes(source))
         return self._images[source]
 
+    def image_bytes(self, index: int) -> bytes:
+        """An image as it is stored: PNG, JPEG, …"""
+        image = self.json["images"][index]
+        if "bufferView" not in image:
+            return self._uri(image["uri"])
+        view = self.json["bufferViews"][image["bufferView"]]
+        start = view.get("byteOffset", 0)
+        return self._buffer(view["buffer"])[start : start + view["byteLength"]]
 
-def _joined_tints(pieces: list[dict[str, Any]]) -> Array | None:
+
+def _joined_tints(pieces: list[Primitive]) -> Array | None:
     """The vertex colours of all primitives, white where one has none; ``None`` when none has any."""
-    if all(piece["tint"] is None for piece in pieces):
+    if all(piece.tint is None for piece in pieces):
         return None
-    white = [np.ones((len(piece["vertices"]), 4), np.float32) for piece in pieces]
+    white = [np.ones((len(piece.vertices), 4), np.float32) for piece in pieces]
     return np.concatenate(
-        [
-            blank if piece["tint"] is None else piece["tint"]
-            for blank, piece in zip(white, pieces, strict=True)
-        ]
+        [blank if piece.tint is None else piece.tint for blank, piece in zip(white, pieces, strict=True)]
     )
 
 

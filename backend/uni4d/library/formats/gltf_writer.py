@@ -6,13 +6,12 @@ glTF axes. Specification: https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.h
 
 from __future__ import annotations
 
-import json
-import struct
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from uni4d.library.formats.glb import ARRAY_BUFFER, ELEMENT_BUFFER, TRIANGLES, GlbBuffer, pack_glb
 from uni4d.library.geometry import Material, Texture, TexturedMesh, linear_from_srgb
 from uni4d_shared.conventions import gltf_from_world
 
@@ -20,48 +19,12 @@ __all__ = ["glb_bytes"]
 
 Array = NDArray[Any]
 
-_GLB_MAGIC, _JSON_CHUNK, _BIN_CHUNK = 0x46546C67, 0x4E4F534A, 0x004E4942
-_ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
-_TRIANGLES = 4
-_COMPONENT_CODES = {"uint16": 5123, "uint32": 5125, "float32": 5126}
-
-
-class _Buffer:
-    """The binary chunk under construction, with its views and accessors."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.views: list[dict[str, Any]] = []
-        self.accessors: list[dict[str, Any]] = []
-
-    def add_view(self, payload: bytes, target: int | None = None) -> int:
-        self.data += b"\0" * (-len(self.data) % 4)
-        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.data), "byteLength": len(payload)}
-        if target is not None:
-            view["target"] = target
-        self.data += payload
-        self.views.append(view)
-        return len(self.views) - 1
-
-    def add_accessor(self, values: Array, kind: str, target: int, *, bounds: bool = False) -> int:
-        accessor: dict[str, Any] = {
-            "bufferView": self.add_view(np.ascontiguousarray(values).tobytes(), target),
-            "componentType": _COMPONENT_CODES[values.dtype.name],
-            "count": len(values),
-            "type": kind,
-        }
-        if bounds:
-            accessor["min"] = values.min(axis=0).tolist()
-            accessor["max"] = values.max(axis=0).tolist()
-        self.accessors.append(accessor)
-        return len(self.accessors) - 1
-
 
 def glb_bytes(
     mesh: TexturedMesh, *, copyright_notice: str = "", extras: dict[str, Any] | None = None
 ) -> bytes:
     """``mesh`` as a GLB file. Reading it again gives the same vertices in the same order."""
-    buffer = _Buffer()
+    buffer = GlbBuffer()
     images = _ImageTable(buffer)
     primitives: list[dict[str, Any]] = []
     materials: list[dict[str, Any]] = []
@@ -75,23 +38,23 @@ def glb_bytes(
         material, rows = mesh.materials[index], slice(first, last + 1)
         attributes = {
             "POSITION": buffer.add_accessor(
-                gltf_from_world(mesh.vertices[rows]), "VEC3", _ARRAY_BUFFER, bounds=True
+                gltf_from_world(mesh.vertices[rows]), "VEC3", ARRAY_BUFFER, bounds=True
             ),
-            "NORMAL": buffer.add_accessor(gltf_from_world(mesh.normals[rows]), "VEC3", _ARRAY_BUFFER),
+            "NORMAL": buffer.add_accessor(gltf_from_world(mesh.normals[rows]), "VEC3", ARRAY_BUFFER),
         }
         if material.texture is not None:
-            attributes["TEXCOORD_0"] = buffer.add_accessor(mesh.uv[rows], "VEC2", _ARRAY_BUFFER)
+            attributes["TEXCOORD_0"] = buffer.add_accessor(mesh.uv[rows], "VEC2", ARRAY_BUFFER)
         if mesh.vertex_colors is not None:
             tint = mesh.vertex_colors[rows].copy()
             tint[:, :3] = linear_from_srgb(tint[:, :3])
-            attributes["COLOR_0"] = buffer.add_accessor(tint, "VEC4", _ARRAY_BUFFER)
+            attributes["COLOR_0"] = buffer.add_accessor(tint, "VEC4", ARRAY_BUFFER)
         corners = (faces - first).reshape(-1).astype(np.uint32 if last - first >= 65535 else np.uint16)
         primitives.append(
             {
                 "attributes": attributes,
-                "indices": buffer.add_accessor(corners, "SCALAR", _ELEMENT_BUFFER),
+                "indices": buffer.add_accessor(corners, "SCALAR", ELEMENT_BUFFER),
                 "material": len(materials),
-                "mode": _TRIANGLES,
+                "mode": TRIANGLES,
             }
         )
         materials.append(_material_json(material, images))
@@ -102,9 +65,6 @@ def glb_bytes(
         "nodes": [{"name": mesh.name, "mesh": 0}],
         "meshes": [{"name": mesh.name, "primitives": primitives}],
         "materials": materials,
-        "accessors": buffer.accessors,
-        "bufferViews": buffer.views,
-        "buffers": [{"byteLength": len(buffer.data)}],
     }
     if copyright_notice:
         document["asset"]["copyright"] = copyright_notice
@@ -112,25 +72,13 @@ def glb_bytes(
         document["asset"]["extras"] = extras
     if images.images:
         document |= {"images": images.images, "textures": images.textures, "samplers": [{}]}
-    text = json.dumps(document, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    binary = bytes(buffer.data) + b"\0" * (-len(buffer.data) % 4)
-    total = 12 + 8 + len(text) + 8 + len(binary)
-    return b"".join(
-        (
-            struct.pack("<III", _GLB_MAGIC, 2, total),
-            struct.pack("<II", len(text), _JSON_CHUNK),
-            text,
-            struct.pack("<II", len(binary), _BIN_CHUNK),
-            binary,
-        )
-    )
+    return pack_glb(document, buffer)
 
 
 class _ImageTable:
     """The images of a GLB, each written once however many materials use it."""
 
-    def __init__(self, buffer: _Buffer) -> None:
+    def __init__(self, buffer: GlbBuffer) -> None:
         self._buffer = buffer
         self._known: dict[int, int] = {}
         self.images: list[dict[str, Any]] = []

@@ -17,8 +17,8 @@ from uni4d_setup.layout import DIST, LOCAL_CACHE, ROOT, VENV, VENV_BPY, user_cac
 __all__ = ["addon", "bench", "check", "clean", "demo", "setup", "test", "where"]
 
 _EXTENTS = {
-    "quick": "not slow and not blender and not window and not newest",
-    "default": "not newest",
+    "quick": "not slow and not long and not blender and not window and not newest",
+    "default": "not newest and not long",
     "all": "",
 }
 """What each extent of ``build.py test`` selects, as pytest's ``-m``."""

@@ -14,10 +14,11 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from uni4d.config import LibraryConfig
 from uni4d.library.catalog import AssetTable, Catalog
@@ -30,7 +31,12 @@ from uni4d.library.survey import Reading, Surveyor, survey, thumbnail_path
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Progress, section
 
-__all__ = ["Library", "build_library", "open_library"]
+if TYPE_CHECKING:
+    from uni4d.encoders.protocols import TextEncoder
+
+__all__ = ["Library", "build_library", "open_library", "vectors_of_words"]
+
+Array = NDArray[Any]
 
 _FORMAT = 3
 """Raise it when the catalog changes: libraries of another format are indexed again."""
@@ -201,9 +207,7 @@ def _describe(
     from uni4d.retrieval.text_index import build_text_index
 
     encoder = MiniLM()
-    descriptions = [describe(entry) for entry in entries]
-    sentences = list(dict.fromkeys([*(entry.name for entry in entries), *descriptions]))
-    vectors = dict(zip(sentences, encoder.encode(sentences).pooled, strict=True))
+    names, texts = vectors_of_words(entries, encoder)
     build_text_index(folder, entries, section(progress, 0.1, 0.5), encoder)
     progress(0.5, "comparing shapes and looks")
     atms = AtmsEncoder.load(encoder)
@@ -214,12 +218,21 @@ def _describe(
     return AssetTable(
         tuple(entries),
         np.array([readings[entry.uid].faces for entry in entries]),
-        np.stack([vectors[entry.name] for entry in entries]),
-        np.stack([vectors[text] for text in descriptions]),
+        names,
+        texts,
         atms.embed_features(features),
         groups,
         features.sizes,
     )
+
+
+def vectors_of_words(entries: Sequence[Entry], encoder: TextEncoder) -> tuple[Array, Array]:
+    """``[N, D]`` unit vectors of the assets' names, and of all that is said about each."""
+    descriptions = [describe(entry) for entry in entries]
+    sentences = list(dict.fromkeys([*(entry.name for entry in entries), *descriptions]))
+    vectors = dict(zip(sentences, encoder.encode(sentences).pooled, strict=True))
+    names = np.stack([vectors[entry.name] for entry in entries])
+    return names, np.stack([vectors[text] for text in descriptions])
 
 
 def describe(entry: Entry) -> str:

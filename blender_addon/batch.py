@@ -67,12 +67,12 @@ def generate(
 
     seconds = dict(run.seconds)
     started = time.perf_counter()
-    placed, camera = run.placed, run.clip_camera
-    if placed is None:
+    placed, draft = run.placed, run.draft
+    if placed is None or draft is None:
         raise RuntimeError("the run ended without a result")
     if not _is_written(folder):
         folder.set_key("files", "")
-        _write(folder, placed, camera, settings, report)
+        _write(folder, placed, draft.animated.clip.camera, settings, report)
         folder.set_key("files", folder.key("fit"))
     else:
         folder.recalled.add("files")

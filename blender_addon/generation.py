@@ -1,5 +1,8 @@
 """The chain as the add-on drives it: search → fetch → import → views → align → animate → fit → place.
 
+It can pause with the clip (:class:`Draft`), be taken again from there (:class:`Retake`), and go on
+(:class:`Fit`).
+
 Each class here is a :class:`~.run.Run`: short steps on Blender's main thread. While the backend works, a
 step only looks whether it is done, and photographs are taken one per step, so a window stays alive.
 
@@ -17,7 +20,7 @@ from typing import Any
 
 import bpy
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from uni4d_shared.cameras import bounding_sphere, orbit_rig
 from uni4d_shared.errors import Uni4DError
@@ -33,13 +36,24 @@ from uni4d_shared.messages import (
     SearchRequest,
     SearchResult,
 )
-from uni4d_shared.types import Camera, Hit, Query, ViewSet
+from uni4d_shared.types import Alignment, Camera, Hit, Query, ViewSet
 
 from .pump import Jobs
 from .run import Run, Step, Store, digest
 from .scene import assets, meshes, placement, rendering
 
-__all__ = ["Generation", "Import", "Search", "Settings", "choose_hit", "import_asset", "rig"]
+__all__ = [
+    "Draft",
+    "Fit",
+    "Generation",
+    "Import",
+    "Retake",
+    "Search",
+    "Settings",
+    "choose_hit",
+    "import_asset",
+    "rig",
+]
 
 
 @frozen
@@ -60,8 +74,17 @@ class Settings:
     engine: str = "auto"
     samples: int = rendering.DEFAULT_SAMPLES
     seed: int = 0
+    model: str = ""
+    """The video model; empty: the one that the backend's settings name."""
+    program: dict[str, Any] | None = None
+    """A motion program to play instead of what the prompt says."""
     own_scene: bool = False
     """The scene belongs to this result: it takes the clip's rate and length."""
+
+    def of_the_clip(self) -> dict[str, Any]:
+        """What ``AnimateRequest.settings`` says."""
+        chosen: dict[str, Any] = {"model": self.model} if self.model else {}
+        return chosen if self.program is None else {**chosen, "program": self.program}
 
 
 class Search(Run):
@@ -99,7 +122,108 @@ class Import(Run):
         yield Step("import", 1.0, "done")
 
 
-class Generation(Run):
+@frozen(eq=False)
+class Draft:
+    """A clip, and all that it takes to make another one or to fit this one. No Blender data is in it."""
+
+    query: Query
+    hit: Hit
+    fetched: FetchResult
+    views: ViewSet
+    alignment: Alignment
+    animated: AnimateResult
+
+
+class _Chain(Run):
+    """The parts that the runs below are made of."""
+
+    def __init__(self, jobs: Jobs, settings: Settings, store: Store | None) -> None:
+        super().__init__(jobs, store)
+        self.draft: Draft | None = None
+        """The clip, as soon as there is one."""
+        self.placed: placement.Placed | None = None
+        """The result in the scene, once there is one."""
+        self.settings = settings
+        self._mark = ""
+        """How the asset's objects are found (:mod:`.scene.assets`)."""
+
+    def _prepare(self, prompt: str, found: SearchResult | None) -> Generator[Step, None, Draft]:
+        """From the prompt to the first clip."""
+        if found is None:
+            found = yield from self._ask("search", SearchRequest(prompt, self.settings.top), SearchResult)
+        hit = choose_hit(found, self.settings.uid)
+        fetched = yield from self._ask("fetch", FetchRequest(hit.uid), FetchResult)
+        self._mark = yield from self._imported(hit, fetched)
+        views = yield from self._views(self._mark, fetched)
+        aligned = yield from self._ask("alignment", AlignRequest(found.query, hit.uid, views), AlignResult)
+        animated = yield from self._animate(found.query, hit.uid, views, aligned.alignment)
+        return Draft(found.query, hit, fetched, views, aligned.alignment, animated)
+
+    def _imported(self, hit: Hit, fetched: FetchResult) -> Generator[Step, None, str]:
+        """The mark of the asset in the scene, where it may stand already."""
+        yield Step("import", 0.0, hit.name)
+        mark = assets.find(hit.uid) or import_asset(fetched)
+        yield Step("import", 1.0, hit.name)
+        yield Step("import", 1.0, "done")
+        return mark
+
+    def _animate(
+        self, query: Query, uid: str, views: ViewSet, alignment: Alignment
+    ) -> Generator[Step, None, AnimateResult]:
+        settings = self.settings
+        request = AnimateRequest(
+            query, uid, views, alignment, seed=settings.seed, settings=settings.of_the_clip()
+        )
+        return (yield from self._ask("animate", request, AnimateResult))
+
+    def _fit(self, draft: Draft) -> Generator[Step, None, None]:
+        """From a clip to the animated object in the scene."""
+        clip = draft.animated.clip
+        fitted = yield from self._ask(
+            "fit",
+            FitRequest(draft.hit.uid, draft.views, draft.alignment, clip, seed=self.settings.seed),
+            FitResult,
+        )
+        yield Step("place", 0.0, "putting the motion and the splats into the scene")
+        self.placed = placement.place(
+            self._mark,
+            fitted.result,
+            draft.views.cameras,
+            clip.camera,
+            title=f"{draft.hit.name}: {_motion(draft)}",
+            own_scene=self.settings.own_scene,
+        )
+        yield Step("place", 1.0, "done")
+
+    def _views(self, mark: str, fetched: FetchResult) -> Generator[Step, None, ViewSet]:
+        """Photographs of the asset at rest, one per step."""
+        yield Step("views", 0.0, "")
+        cameras = rig(meshes.rest_vertices(assets.objects(mark)), self.settings)
+        engine = rendering.pick_engine(self.settings.engine)
+        key = self._views_key(fetched, cameras, engine)
+        known = self._store.recall("views", key, ViewSet) if self._store else None
+        if known is not None:
+            yield Step("views", 1.0, "done before")
+            return known
+        images, depths = [], []
+        for camera in cameras:
+            with assets.at_rest(mark) as objects:
+                view = rendering.render_views(objects, [camera], engine=engine, samples=self.settings.samples)
+            images.append(view.images[0])
+            depths.append(view.depth[0])
+            yield Step("views", len(images) / len(cameras), f"view {len(images)} of {len(cameras)}")
+        views = ViewSet(np.stack(images), np.stack(depths), cameras)
+        if self._store:
+            self._store.keep("views", key, views)
+        return views
+
+    def _views_key(self, fetched: FetchResult, cameras: tuple[Camera, ...], engine: str) -> str:
+        salt = f"{bpy.app.version_string}/{engine}/{self.settings.samples}"
+        geometry = [camera.world_to_camera.tobytes() + camera.intrinsics.tobytes() for camera in cameras]
+        return digest(salt.encode(), fetched.glb, *geometry, str(self.settings.size).encode())
+
+
+class Generation(_Chain):
     """The whole chain, from a prompt (or from an earlier search) to the animated result in the scene."""
 
     first_stage = "search"
@@ -111,78 +235,48 @@ class Generation(Run):
         settings: Settings,
         *,
         found: SearchResult | None = None,
+        review: bool = False,
         store: Store | None = None,
     ) -> None:
-        """``found``: the prompt's search result, if it was searched before."""
-        super().__init__(jobs, store)
-        self.placed: placement.Placed | None = None
-        """The result, once the run has ended well."""
-        self.clip_camera: Camera | None = None
-        self._prompt, self._settings, self._found = prompt, settings, found
+        """``found``: the prompt's search result, if it was searched before. ``review``: end with the clip,
+        for the user to look at; a :class:`Fit` goes on."""
+        super().__init__(jobs, settings, store)
+        self._prompt, self._found, self._review = prompt, found, review
 
     def _run(self) -> Generator[Step, None, None]:
-        settings = self._settings
-        found = self._found
-        if found is None:
-            found = yield from self._ask("search", SearchRequest(self._prompt, settings.top), SearchResult)
-        hit = choose_hit(found, settings.uid)
-        fetched = yield from self._ask("fetch", FetchRequest(hit.uid), FetchResult)
-        yield Step("import", 0.0, hit.name)
-        mark = assets.find(hit.uid) or import_asset(fetched)
-        yield Step("import", 1.0, hit.name)
-        yield Step("import", 1.0, "done")
-        views = yield from self._views(mark, fetched)
-        aligned = yield from self._ask("alignment", AlignRequest(found.query, hit.uid, views), AlignResult)
-        animated = yield from self._ask(
-            "animate",
-            AnimateRequest(found.query, hit.uid, views, aligned.alignment, seed=settings.seed),
-            AnimateResult,
-        )
-        fitted = yield from self._ask(
-            "fit",
-            FitRequest(hit.uid, views, aligned.alignment, animated.clip, seed=settings.seed),
-            FitResult,
-        )
-        yield Step("place", 0.0, "putting the motion and the splats into the scene")
-        self.clip_camera = animated.clip.camera
-        self.placed = placement.place(
-            mark,
-            fitted.result,
-            views.cameras,
-            animated.clip.camera,
-            title=f"{hit.name}: {_motion(found.query, animated)}",
-            own_scene=settings.own_scene,
-        )
-        yield Step("place", 1.0, "done")
+        self.draft = yield from self._prepare(self._prompt, self._found)
+        if not self._review:
+            yield from self._fit(self.draft)
 
-    def _views(self, mark: str, fetched: FetchResult) -> Generator[Step, None, ViewSet]:
-        """Photographs of the asset at rest, one per step."""
-        yield Step("views", 0.0, "")
-        cameras = rig(meshes.rest_vertices(assets.objects(mark)), self._settings)
-        engine = rendering.pick_engine(self._settings.engine)
-        key = self._views_key(fetched, cameras, engine)
-        known = self._store.recall("views", key, ViewSet) if self._store else None
-        if known is not None:
-            yield Step("views", 1.0, "done before")
-            return known
-        images, depths = [], []
-        for camera in cameras:
-            with assets.at_rest(mark) as objects:
-                view = rendering.render_views(
-                    objects, [camera], engine=engine, samples=self._settings.samples
-                )
-            images.append(view.images[0])
-            depths.append(view.depth[0])
-            yield Step("views", len(images) / len(cameras), f"view {len(images)} of {len(cameras)}")
-        views = ViewSet(np.stack(images), np.stack(depths), cameras)
-        if self._store:
-            self._store.keep("views", key, views)
-        return views
 
-    def _views_key(self, fetched: FetchResult, cameras: tuple[Camera, ...], engine: str) -> str:
-        salt = f"{bpy.app.version_string}/{engine}/{self._settings.samples}"
-        geometry = [camera.world_to_camera.tobytes() + camera.intrinsics.tobytes() for camera in cameras]
-        return digest(salt.encode(), fetched.glb, *geometry, str(self._settings.size).encode())
+class Retake(_Chain):
+    """Another clip of the same photographs: another program, model or seed."""
+
+    first_stage = "animate"
+
+    def __init__(self, draft: Draft, jobs: Jobs, settings: Settings, *, store: Store | None = None) -> None:
+        super().__init__(jobs, settings, store)
+        self._from = draft
+
+    def _run(self) -> Generator[Step, None, None]:
+        draft = self._from
+        animated = yield from self._animate(draft.query, draft.hit.uid, draft.views, draft.alignment)
+        self.draft = evolve(draft, animated=animated)
+
+
+class Fit(_Chain):
+    """What follows the clip. An asset that has a motion already keeps it; then a new copy takes this one."""
+
+    first_stage = "import"
+
+    def __init__(self, draft: Draft, jobs: Jobs, settings: Settings, *, store: Store | None = None) -> None:
+        super().__init__(jobs, settings, store)
+        self.draft = draft
+
+    def _run(self) -> Generator[Step, None, None]:
+        if self.draft is not None:
+            self._mark = yield from self._imported(self.draft.hit, self.draft.fetched)
+            yield from self._fit(self.draft)
 
 
 def choose_hit(found: SearchResult, uid: str = "") -> Hit:
@@ -225,5 +319,6 @@ def rig(vertices: Any, settings: Settings) -> tuple[Camera, ...]:
     )
 
 
-def _motion(query: Query, animated: AnimateResult) -> str:
-    return query.motion_text or str(animated.program.get("verb", "moving"))
+def _motion(draft: Draft) -> str:
+    verbs = [str(track.get("verb", "")) for track in draft.animated.program.get("tracks") or ()]
+    return draft.query.motion_text or ", ".join(verbs) or "moving"

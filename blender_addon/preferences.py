@@ -1,4 +1,4 @@
-"""The add-on's preferences: where the backend is."""
+"""The add-on's preferences: where the backend is, and whether runs pause."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ class Uni4DPreferences(bpy.types.AddonPreferences):
         subtype="DIR_PATH",
         description="Folder of this client's keys; needed only for a backend on another machine",
     )
+    review: bpy.props.BoolProperty(  # type: ignore[valid-type]
+        name="Review the clip before fitting",
+        description="Generate ends with the clip: look at it, edit its motion, then fit it",
+    )
 
     def draw(self, context: bpy.types.Context) -> None:
         layout: Any = self.layout
@@ -33,6 +37,7 @@ class Uni4DPreferences(bpy.types.AddonPreferences):
         layout.prop(self, "endpoint")
         layout.prop(self, "control_endpoint")
         layout.prop(self, "keys")
+        layout.prop(self, "review")
 
     @property
     def keys_folder(self) -> Path | None:

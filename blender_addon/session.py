@@ -15,20 +15,24 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from attrs import evolve
 
 from uni4d_shared.errors import Uni4DError
-from uni4d_shared.messages import SearchResult
+from uni4d_shared.messages import Failed, SearchResult, VideoModelInfo, VideoModelsRequest, VideoModelsResult
 from uni4d_shared.progress import Cancelled
 from uni4d_shared.types import Hit
 
+from . import motion, playback
 from .client import Client
-from .generation import Generation, Import, Search, Settings
-from .pump import Jobs
+from .generation import Draft, Fit, Generation, Import, Retake, Search, Settings
+from .pump import Jobs, Pending
 from .run import Run, Step
 
 __all__ = ["Session", "current", "on_change", "redraw", "shut_down"]
 
 _BUSY_SECONDS, _IDLE_SECONDS = 0.03, 0.5
+_NEVER_HEARD = frozenset({"no-backend", "backend-lost", "request-lost", "server-stopped"})
+"""Errors after which a question may be asked again once the backend is there."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +54,11 @@ class Session:
         """The prompt of ``found``."""
         self.chosen = 0
         """Index of the chosen hit."""
+        self.draft: Draft | None = None
+        """The last clip, with all that fitting it takes."""
+        self.models: VideoModelsResult | None = None
+        """The backend's video models, once it has told of them; older ones never do."""
+        self._models_asked: Pending | None = None
         self.error: Uni4DError | None = None
         """What went wrong last; shown until the next action."""
         self.note = ""
@@ -63,6 +72,7 @@ class Session:
         name = f"Blender {bpy.app.version_string}"
         self.jobs = Jobs(Client(endpoint, control_endpoint, name=name, keys=keys))
         self.endpoint = endpoint
+        self.models = self._models_asked = None
         _start_timer()
 
     def disconnect(self) -> None:
@@ -94,10 +104,43 @@ class Session:
     def import_hit(self) -> None:
         self._begin(Import(self.hit(), self._connection()))
 
-    def generate(self, prompt: str, settings: Settings) -> None:
-        """The whole chain; with the chosen hit if the prompt was searched before."""
+    def generate(self, prompt: str, settings: Settings, *, review: bool = False) -> None:
+        """The whole chain, or the part before the fit; with the chosen hit if the prompt was searched
+        before."""
         found = self.found if self.found is not None and self.searched == prompt else None
-        self._begin(Generation(self._prompt(prompt), self._connection(), settings, found=found))
+        self._begin(
+            Generation(self._prompt(prompt), self._connection(), settings, found=found, review=review)
+        )
+
+    def animate_again(self, settings: Settings) -> None:
+        """Another clip of what the last one shows; without one, of what the saved file was made for."""
+        if self.draft is not None:
+            self._begin(Retake(self.draft, self._connection(), settings))
+            return
+        saved = motion.get(bpy.context)
+        if not saved.prompt:
+            raise Uni4DError("no-clip", "There is no clip yet.", "Press Generate.")
+        settings = evolve(settings, uid=saved.uid)
+        self._begin(Generation(saved.prompt, self._connection(), settings, review=True))
+
+    def fit(self, settings: Settings) -> None:
+        """Go on with the clip that is shown."""
+        if self.draft is None:
+            raise Uni4DError("no-clip", "There is no clip to fit.", "Press Generate, or Animate Again.")
+        self._begin(Fit(self.draft, self._connection(), settings))
+
+    def model(self, name: str) -> VideoModelInfo | None:
+        """What the backend told of a video model (:data:`.motion.BACKEND_CHOICE`: of the one that it
+        chooses)."""
+        if self.models is None:
+            return None
+        wanted = self.models.default if name == motion.BACKEND_CHOICE else name
+        return next((info for info in self.models.models if info.name == wanted), None)
+
+    def plays_programs(self, name: str) -> bool:
+        """Whether that model plays a motion program."""
+        known = self.model(name)
+        return known.takes_program if known is not None else name in (motion.BACKEND_CHOICE, "kinematic")
 
     def hit(self, index: int | None = None) -> Hit:
         """The search result of that index, or the chosen one."""
@@ -118,13 +161,16 @@ class Session:
         """One step of whatever is going on; whether the panel has something new to show."""
         if self.jobs is None:
             return False
-        before = (self.jobs.backend, self.jobs.problem, self.step, self.waiting)
+        before = (self.jobs.backend, self.jobs.problem, self.step, self.waiting, self.models)
         self.jobs.deliver()
+        self._learn_models(self.jobs)
         if self.run is not None:
             self.waiting = _obstacle()
             if not self.waiting:
                 self._advance(self.run)
-        return self.jobs is None or before != (self.jobs.backend, self.jobs.problem, self.step, self.waiting)
+        return self.jobs is None or before != (
+            *(self.jobs.backend, self.jobs.problem, self.step, self.waiting, self.models),
+        )
 
     def finish(self) -> None:
         """Drive the present run to its end (for use without a window); raises what went wrong."""
@@ -138,10 +184,23 @@ class Session:
         self.error, self.note, self.waiting = None, "", ""
         self.run = run
 
+    def _learn_models(self, jobs: Jobs) -> None:
+        """For the panel: ask once, when the backend is ready."""
+        if self._models_asked is None:
+            ready = jobs.backend is not None and jobs.backend.worker in ("idle", "busy")
+            if ready and not bpy.app.background:
+                self._models_asked = jobs.submit(VideoModelsRequest())
+        elif isinstance(self._models_asked.end, VideoModelsResult):
+            self.models = self._models_asked.end
+        elif isinstance(self._models_asked.end, Failed) and self._models_asked.end.code in _NEVER_HEARD:
+            self._models_asked = None
+
     def _advance(self, run: Run) -> None:
         try:
             with _window():
-                if run.advance():
+                going_on = run.advance()
+                self._adopt(run)
+                if going_on:
                     return
                 self._conclude(run)
         except Cancelled:
@@ -156,6 +215,28 @@ class Session:
                 "This is a defect of Uni4D; Blender's console has the details.",
             )
         self.run = None
+        if isinstance(run, (Generation, Retake, Fit)):
+            self._push_undo(run)
+
+    def _adopt(self, run: Run) -> None:
+        """Show a run's clip and its program as soon as they are there."""
+        draft = getattr(run, "draft", None)
+        if draft is None or draft is self.draft:
+            return
+        self.draft = draft
+        playback.current().show(draft.animated.clip, play=True)
+        shown = motion.get(bpy.context)
+        asked = run.settings.program if isinstance(run, (Generation, Retake)) else None
+        if asked is None or not motion.is_edited(shown, asked):  # else the user has gone on editing
+            motion.load(shown, draft.animated.program)
+        shown.prompt, shown.uid = draft.query.prompt, draft.hit.uid
+
+    def _push_undo(self, run: Generation | Retake | Fit) -> None:
+        """One step back for what a run has left, also when it was cancelled after its clip."""
+        message = "Uni4D result" if run.placed is not None else "Uni4D clip"
+        if run.placed is not None or (run.draft is not None and not isinstance(run, Fit)):
+            with _window():
+                _push_undo(message)
 
     def _conclude(self, run: Run) -> None:
         if isinstance(run, Search):
@@ -165,9 +246,10 @@ class Session:
         elif isinstance(run, Import):
             self.note = "Imported."
             _push_undo("Uni4D import")
-        elif isinstance(run, Generation):
+        elif isinstance(run, Retake) or (isinstance(run, Generation) and run.placed is None):
+            self.note = "Look at the clip, then fit it."
+        elif isinstance(run, (Generation, Fit)):
             self.note = f"Done in {sum(run.seconds.values()):.0f} s: press play."
-            _push_undo("Uni4D generate")
 
     def _connection(self) -> Jobs:
         if self.run is not None:

@@ -1,4 +1,5 @@
-"""What the user sets in the panel. It lives on the window manager: not saved with files, not undone."""
+"""What the user sets in the panel. It lives on the window manager: not saved with files, not undone. What
+makes the clip lives on the scene (:mod:`.motion`)."""
 
 from __future__ import annotations
 
@@ -6,13 +7,23 @@ from typing import Any
 
 import bpy
 
+from . import playback
 from .generation import Settings
+from .motion import BACKEND_CHOICE
 from .scene import rendering
 
 __all__ = ["CLASSES", "NAME", "Uni4DState", "get"]
 
 NAME = "uni4d"
 """The property of the window manager."""
+
+
+def _get_share(state: Any) -> float:
+    return playback.current().share
+
+
+def _set_share(state: Any, value: float) -> None:
+    playback.current().share = value
 
 
 class Uni4DState(bpy.types.PropertyGroup):
@@ -33,14 +44,28 @@ class Uni4DState(bpy.types.PropertyGroup):
     top: bpy.props.IntProperty(  # type: ignore[valid-type]
         name="Results", default=6, min=1, max=50, description="How many search results to show"
     )
-    seed: bpy.props.IntProperty(  # type: ignore[valid-type]
-        name="Seed", default=0, min=0, description="Another number gives another variant of the motion"
+    clip_share: bpy.props.FloatProperty(  # type: ignore[valid-type]
+        name="Time",
+        get=_get_share,
+        set=_set_share,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+        description="Which moment of the clip is shown",
     )
 
-    def settings(self, uid: str = "") -> Settings:
-        """These settings for a run; ``uid``: the chosen hit."""
+    def settings(self, motion: Any, uid: str = "", program: dict[str, Any] | None = None) -> Settings:
+        """These settings and those of ``motion`` (:class:`.motion.Uni4DMotion`) for a run; ``uid``: the
+        chosen hit."""
         return Settings(
-            top=self.top, uid=uid, size=self.size, engine=self.engine, seed=self.seed, own_scene=False
+            top=self.top,
+            uid=uid,
+            size=self.size,
+            engine=self.engine,
+            seed=motion.seed,
+            model="" if motion.model == BACKEND_CHOICE else motion.model,
+            program=program,
+            own_scene=False,
         )
 
 

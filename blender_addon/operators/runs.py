@@ -1,14 +1,15 @@
-"""Search, choose, find more, import, generate, cancel."""
+"""Search, choose, find more, import, generate, animate again, fit, cancel."""
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import bpy
 
 from uni4d_shared.errors import Uni4DError
 
-from .. import state
+from .. import motion, preferences, state
 from ..session import current
 from .reporting import attempt
 
@@ -30,7 +31,8 @@ class Uni4DSearch(_Idle, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> Any:
         chosen = state.get(context)
-        return attempt(self, lambda: current().search(chosen.prompt, chosen.settings()), wait=True)
+        settings = chosen.settings(motion.get(context))
+        return attempt(self, lambda: current().search(chosen.prompt, settings), wait=True)
 
 
 class Uni4DChoose(_Idle, bpy.types.Operator):
@@ -65,11 +67,8 @@ class Uni4DMoreLike(_Idle, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> Any:
         chosen = state.get(context)
-        return attempt(
-            self,
-            lambda: current().search_like(self.index, chosen.prompt, chosen.settings()),
-            wait=True,
-        )
+        settings = chosen.settings(motion.get(context))
+        return attempt(self, lambda: current().search_like(self.index, chosen.prompt, settings), wait=True)
 
 
 class Uni4DImport(_Idle, bpy.types.Operator):
@@ -89,8 +88,44 @@ class Uni4DGenerate(_Idle, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> Any:
         chosen, session = state.get(context), current()
         known = session.searched == chosen.prompt and session.found is not None and session.found.hits
-        settings = chosen.settings(session.hit().uid if known else "")
-        return attempt(self, lambda: session.generate(chosen.prompt, settings), wait=True)
+        settings = chosen.settings(motion.get(context), session.hit().uid if known else "")
+        review = preferences.get(context).review
+        return attempt(self, lambda: session.generate(chosen.prompt, settings, review=review), wait=True)
+
+
+class Uni4DAnimateAgain(_Idle, bpy.types.Operator):
+    bl_idname = "uni4d.animate_again"
+    bl_label = "Animate Again"
+    bl_description = "Make the clip again, with the motion, the video model and the seed below; nothing else"
+
+    def execute(self, context: bpy.types.Context) -> Any:
+        return attempt(self, lambda: self._begin(context), wait=True)
+
+    def _begin(self, context: bpy.types.Context) -> None:
+        session, chosen = current(), motion.get(context)
+        program = motion.program_of(chosen) if session.plays_programs(chosen.model) else None
+        session.animate_again(state.get(context).settings(chosen, program=program))
+
+
+class Uni4DAnotherSeed(_Idle, bpy.types.Operator):
+    bl_idname = "uni4d.another_seed"
+    bl_label = "Another Seed"
+    bl_description = "Make the clip again with another random seed"
+    bl_options = {"UNDO"}  # noqa: RUF012 - Blender wants a set
+
+    def execute(self, context: bpy.types.Context) -> Any:
+        motion.get(context).seed = random.randrange(1_000_000)  # noqa: S311 - no secret
+        return bpy.ops.uni4d.animate_again()  # type: ignore[attr-defined]
+
+
+class Uni4DFit(_Idle, bpy.types.Operator):
+    bl_idname = "uni4d.fit_clip"
+    bl_label = "Fit This Clip"
+    bl_description = "Go on with the clip as it is: fit the splats, and animate the mesh in the scene"
+
+    def execute(self, context: bpy.types.Context) -> Any:
+        settings = state.get(context).settings(motion.get(context))
+        return attempt(self, lambda: current().fit(settings), wait=True)
 
 
 class Uni4DCancel(bpy.types.Operator):
@@ -106,4 +141,7 @@ class Uni4DCancel(bpy.types.Operator):
         return attempt(self, current().cancel)
 
 
-CLASSES = (Uni4DSearch, Uni4DChoose, Uni4DMoreLike, Uni4DImport, Uni4DGenerate, Uni4DCancel)
+CLASSES = (
+    *(Uni4DSearch, Uni4DChoose, Uni4DMoreLike, Uni4DImport, Uni4DGenerate),
+    *(Uni4DAnimateAgain, Uni4DAnotherSeed, Uni4DFit, Uni4DCancel),
+)

@@ -1,11 +1,11 @@
-"""What the user sees: the sidebar panel, the gallery of results, the status bar."""
+"""What the user sees: the sidebar panel, the gallery of results, the clip, the motion, the status bar."""
 
 from __future__ import annotations
 
 import bpy
 
 from .. import session
-from . import gallery, panels, status_bar
+from . import clip, gallery, panels, status_bar
 
 __all__ = ["CLASSES", "register", "unregister"]
 
@@ -22,3 +22,4 @@ def unregister() -> None:
     if status_bar.show in session.on_change:
         session.on_change.remove(status_bar.show)
     gallery.forget()
+    clip.forget()

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 import bpy
 
 from uni4d_shared.errors import Uni4DError
 
-from .. import preferences, state
+from .. import motion, preferences, state
 from ..session import Session, current
-from . import gallery
+from . import clip, gallery
+from .motion import CLASSES as MOTION_CLASSES
+from .motion import draw_model
 from .progress import draw_progress
+from .text import draw_problem, draw_text
 
 __all__ = ["CLASSES"]
-
-_LETTER_WIDTH = 7.0
-"""Pixels per letter of Blender's interface font at a scale of 1, on average, rounded up."""
 
 
 class VIEW3D_PT_uni4d(bpy.types.Panel):  # noqa: N801 - Blender's rule for panels
@@ -40,17 +39,18 @@ class VIEW3D_PT_uni4d(bpy.types.Panel):  # noqa: N801 - Blender's rule for panel
             hit = session.hit()
             credit = layout.column(align=True)
             credit.enabled = False
-            _draw_text(credit, f"{hit.licence}{', by ' + hit.author if hit.author else ''}", width)
+            draw_text(credit, f"{hit.licence}{', by ' + hit.author if hit.author else ''}", width)
 
         row = layout.row(align=True)
         row.operator("uni4d.import_hit", icon="IMPORT")
         row.operator("uni4d.generate", icon="PLAY")
+        layout.prop(preferences.get(context), "review")
         if session.step is not None:
             column = layout.column(align=True)
             row = column.row(align=True)
             draw_progress(row, session)
             row.operator("uni4d.cancel", text="", icon="CANCEL")
-            _draw_text(column, session.waiting or session.step.message, width)
+            draw_text(column, session.waiting or session.step.message, width)
         if session.error is not None:
             _draw_error(layout, session.error, width)
         elif session.note:
@@ -70,10 +70,14 @@ class VIEW3D_PT_uni4d_settings(bpy.types.Panel):  # noqa: N801 - Blender's rule 
         layout.use_property_split = True
         layout.use_property_decorate = False
         chosen = state.get(context)
-        for name in ("top", "engine", "size", "seed"):
+        for name in ("top", "engine", "size"):
             layout.prop(chosen, name)
+        layout.prop(motion.get(context), "seed")
         layout.prop(preferences.get(context), "endpoint")
         layout.prop(preferences.get(context), "control_endpoint")
+        layout.use_property_split = False
+        width = context.region.width if context.region else 200
+        draw_model(layout, motion.get(context), current(), width)
 
 
 def _draw_connection(layout: Any, context: bpy.types.Context, session: Session, width: int) -> None:
@@ -86,7 +90,7 @@ def _draw_connection(layout: Any, context: bpy.types.Context, session: Session, 
     backend = jobs.backend
     if backend is not None and backend.worker == "broken":
         row.label(text="The backend is broken", icon="ERROR")
-        _draw_text(layout.column(align=True), backend.note, width)
+        draw_text(layout.column(align=True), backend.note, width)
     elif backend is not None and backend.worker == "starting":
         row.label(text="The backend is starting", icon="TIME")
     elif backend is not None:
@@ -100,19 +104,7 @@ def _draw_connection(layout: Any, context: bpy.types.Context, session: Session, 
 
 
 def _draw_error(layout: Any, error: Uni4DError, width: int) -> None:
-    box = layout.box().column(align=True)
-    box.alert = True
-    _draw_text(box, error.message, width, icon="ERROR")
-    box.alert = False
-    _draw_text(box, error.cure, width)
+    draw_problem(layout, error.message, error.cure, width)
 
 
-def _draw_text(layout: Any, text: str, width: int, icon: str = "NONE") -> None:
-    """Text in as many lines as it needs; labels do not wrap by themselves."""
-    scale = bpy.context.preferences.system.ui_scale  # type: ignore[union-attr]
-    letters = max(int(width / (_LETTER_WIDTH * scale)) - 6, 12)
-    for number, line in enumerate(textwrap.wrap(text, letters)):
-        layout.label(text=line, icon=icon if number == 0 else "NONE")
-
-
-CLASSES = (VIEW3D_PT_uni4d, VIEW3D_PT_uni4d_settings)
+CLASSES = (VIEW3D_PT_uni4d, *clip.CLASSES, *MOTION_CLASSES, VIEW3D_PT_uni4d_settings)

@@ -29,6 +29,46 @@ def attempt(operator: Any, **options: Any) -> str:
         return str(error)
 
 
+def review(operators: Any, preferences: Any, session: Any) -> dict[str, Any]:
+    """Generate up to the clip, edit its program, make the clip again, and go on."""
+    scene: Any = bpy.context.scene
+    motion = scene.uni4d_motion
+    report: dict[str, Any] = {}
+    preferences.review = True
+    placed = len(bpy.data.armatures)
+    report["generate"] = attempt(operators.generate)
+    report["waits"] = len(bpy.data.armatures) == placed
+    report["note"] = session.note
+    report["shown"] = [(track.verb, track.cycles, track.direction) for track in motion.tracks]
+    report["add"] = attempt(operators.track_add, verb="spin")
+    motion.track.period = 0.25
+    motion.track.direction = "DOWN"
+    report["angle"] = motion.track.angle
+    report["up"] = attempt(operators.track_move, up=True)
+    report["again"] = attempt(operators.animate_again)
+    motion.tracks[1].verb = "jump"
+    motion.tracks[1].start = 0.5
+    report["remade"] = [track.verb for track in motion.tracks]
+    motion.tracks.clear()
+    report["empty"] = attempt(operators.animate_again)
+    report["reset"] = attempt(operators.motion_reset)
+    report["kept"] = [track.verb for track in motion.tracks]
+    motion.model = "wan"
+    motion.seed = 7
+    report["painted"] = attempt(operators.animate_again)
+    report["still"] = [track.verb for track in motion.tracks]
+    motion.model = "backend"
+    report["fit"] = attempt(operators.fit_clip)
+    report["placed"] = len(bpy.data.armatures) - placed
+    session.draft = None  # as after the file was saved and opened again
+    report["taken_up"] = attempt(operators.animate_again)
+    report["disconnected"] = attempt(operators.disconnect)
+    report["offline"] = attempt(operators.track_remove)
+    report["left"] = [track.verb for track in motion.tracks]
+    report["nobody"] = attempt(operators.animate_again)
+    return report
+
+
 def main(endpoint: str, control: str) -> dict[str, Any]:
     import addon_utils  # there once bpy is
 
@@ -63,7 +103,7 @@ def main(endpoint: str, control: str) -> dict[str, Any]:
     report["range"] = [scene.frame_end == frame_end, scene.use_preview_range, scene.frame_preview_end]
     report["splats"] = sum(item.modifiers.get("Uni4D splats") is not None for item in bpy.data.objects)
     report["note"] = session.current().note
-    report["disconnect"] = attempt(operators.disconnect)
+    report["review"] = review(operators, preferences, session.current())
     addon_utils.disable("blender_addon", default_set=True)
     report["left"] = [name for name in dir(bpy.types) if "uni4d" in name.lower()]
     report["property_left"] = hasattr(bpy.types.WindowManager, "uni4d")

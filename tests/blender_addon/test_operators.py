@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from harness import toy_asset
 from harness.blenders import RealBlender
 from harness.toy_backend import ToyBackend
 
-from uni4d_shared.messages import SearchRequest
+from uni4d_shared.messages import AnimateRequest, SearchRequest
 
 DRIVER = Path(__file__).parent / "drive_operators.py"
 
@@ -27,10 +29,10 @@ def test_from_search_to_the_animated_object(
 
     assert "no connection" in report["unconnected"] and "Press Connect" in report["unconnected"]
     assert "prompt is empty" in report["empty"]
-    for step in ("connect", "search", "more", "choose", "import", "generate", "disconnect"):
+    for step in ("connect", "search", "more", "choose", "import", "generate"):
         assert report[step] == "FINISHED", f"{step}: {report[step]}"
     searches = [type(request).__name__ for request in backend.requests]
-    assert searches.count("SearchRequest") == 2, "Generate uses the search that was shown"
+    assert searches.count("SearchRequest") == 3, "Generate uses the search that was shown"
     more = backend.requests[1]
     assert isinstance(more, SearchRequest)
     assert (more.prompt, more.like) == ("a toy box is dancing", "toy-2")
@@ -45,3 +47,30 @@ def test_from_search_to_the_animated_object(
     assert report["splats"] == 1
     assert report["note"].startswith("Done")
     assert report["left"] == [] and not report["property_left"]
+    check_review(report["review"], [one for one in backend.requests if isinstance(one, AnimateRequest)])
+
+
+def check_review(report: dict[str, Any], clips: list[AnimateRequest]) -> None:
+    """What happened between the clip and the fit."""
+    for step in ("generate", "add", "up", "again", "reset", "painted", "fit", "taken_up", "offline"):
+        assert report[step] == "FINISHED", f"{step}: {report[step]}"
+    assert report["waits"] and "fit it" in report["note"], "nothing is placed before the user says so"
+    assert report["shown"] == [["dance", 1.0, "UP"]]
+    _, first, again, painted, taken_up = clips
+    assert first.settings == {}, "the words say what happens"
+    assert [track["verb"] for track in again.settings["program"]["tracks"]] == ["spin", "dance"]
+    spin, dance = again.settings["program"]["tracks"]
+    assert spin["cycles"] == pytest.approx(8 / 12 / 0.25), "0.25 s each in a clip of eight frames"
+    assert spin["axis"] == [0.0, 0.0, -1.0]
+    assert spin["amplitude"] == pytest.approx(report["angle"]) == pytest.approx(6.28319, abs=1e-4)
+    assert (dance["cycles"], dance["part"], dance["stop"]) == (1.0, "whole", 1.0)
+    assert np.array_equal(again.views.images, first.views.images), "nothing was photographed again"
+    assert report["remade"] == ["spin", "jump"]
+    assert "no motion" in report["empty"]
+    assert report["kept"] == ["spin", "dance"], "the clip's own program comes back"
+    assert painted.settings == {"model": "wan"} and painted.seed == 7
+    assert report["still"] == ["spin", "dance"], "another model's clip takes no program away"
+    assert report["placed"] == 1
+    assert [track["verb"] for track in taken_up.settings["program"]["tracks"]] == ["spin", "dance"]
+    assert report["left"] == ["dance"], "without a backend the program can be edited"
+    assert "no connection" in report["nobody"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import trimesh
@@ -21,6 +22,9 @@ from uni4d_shared.messages import (
     Message,
     SearchRequest,
     SearchResult,
+    VideoModelInfo,
+    VideoModelsRequest,
+    VideoModelsResult,
 )
 from uni4d_shared.types import (
     Alignment,
@@ -34,9 +38,18 @@ from uni4d_shared.types import (
     Splats,
 )
 
-__all__ = ["FRAMES", "answer", "glb", "result", "thumbnail"]
+__all__ = ["FRAMES", "PROGRAM", "answer", "glb", "result", "thumbnail"]
 
 FRAMES = 8
+
+PROGRAM: dict[str, Any] = {
+    "tracks": [{"verb": "dance", "cycles": 1.0, "amplitude": 1.0, "axis": [0.0, 0.0, 1.0]}],
+    "duration": FRAMES / 12.0,
+    "motion_text": "dancing",
+    "notes": ["Left out, because the lexicon does not know it: moonwalking."],
+}
+"""What the clip plays; fields that a program may leave out are left out."""
+
 _SIZE = np.array([0.4, 0.6, 0.3])  # metres, glTF axes: x right, y up, z to the front
 
 
@@ -107,6 +120,15 @@ def result(splats: int = 600) -> Gaussians4D:
     )
 
 
+def _film(size: int) -> np.ndarray:
+    """Frames on which a green bar goes from left to right."""
+    frames = np.full((FRAMES, size, size, 3), 255, np.uint8)
+    width = size // FRAMES
+    for index, frame in enumerate(frames):
+        frame[size // 4 : -size // 4, index * width : (index + 1) * width] = (40, 160, 60)
+    return frames
+
+
 def thumbnail(color: tuple[int, int, int]) -> bytes:
     """A PNG of one colour."""
     buffer = io.BytesIO()
@@ -131,11 +153,25 @@ def answer(request: Message) -> Message:
             count = len(views.images)
             weights = np.full(count, 1.0 / count)
             return AlignResult(Alignment(0.5, 0.6, 0.7, 1.2, 0.3, weights, 0))
-        case AnimateRequest(views=views):
-            size = views.images.shape[1]
-            frames = np.full((FRAMES, size, size, 3), 255, np.uint8)
-            clip = Clip(frames, 12.0, views.cameras[0], description="dance")
-            return AnimateResult(clip, {"verb": "dance"})
+        case AnimateRequest(views=views, settings=settings):
+            painted = {"tracks": [], "notes": ["Wan 2.2, 50 steps."], "model": {"name": "Wan 2.2"}}
+            program = painted if settings.get("model") == "wan" else settings.get("program", PROGRAM)
+            clip = Clip(_film(views.images.shape[1]), 12.0, views.cameras[0], description="kinematic: dance")
+            return AnimateResult(clip, program)
+        case VideoModelsRequest():
+            return VideoModelsResult(
+                (
+                    VideoModelInfo("kinematic", "Kinematic", takes_program=True, takes_seed=False),
+                    VideoModelInfo(
+                        *("wan", "Wan 2.2 TI2V-5B"),
+                        takes_program=False,
+                        takes_seed=True,
+                        problem="Wan 2.2 TI2V-5B needs CUDA, and there is no such device.",
+                        cure="Use another machine.",
+                    ),
+                ),
+                "kinematic",
+            )
         case FitRequest():
             return FitResult(result(), {"psnr_foreground": 30.0})
     raise ValueError(f"no answer to {type(request).__name__}")

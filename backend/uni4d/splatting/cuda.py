@@ -1,4 +1,8 @@
-"""The gsplat package behind the same interface. Needs an NVIDIA device; says so when there is none."""
+"""The gsplat package behind the same interface. Needs an NVIDIA device; says so when there is none.
+
+Written for gsplat 1.5.3. Two differences are gsplat's own: its alpha goes up to 0.999, and its intrinsics
+get no gradient (a call that asks for one is refused).
+"""
 
 from __future__ import annotations
 
@@ -7,24 +11,51 @@ import importlib.util
 import torch
 from torch import Tensor
 
-from uni4d.splatting.projection import camera_tensors
+from uni4d.splatting.reference import displacements
+from uni4d.splatting.scene import Scene
 from uni4d_shared.errors import Uni4DError
-from uni4d_shared.types import Camera
 
 __all__ = ["render"]
 
 
-def render(
-    means: Tensor,
-    quaternions: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    colors: Tensor,
-    camera: Camera,
-    near: float,
-    low_pass: float,
-) -> Tensor:
-    """``[5, H, W]``: premultiplied red, green, blue, depth, and the transmittance."""
+def render(scene: Scene) -> Tensor:
+    """``[B, F + 1, H, W]``: premultiplied red, green, blue, depth, with flow its x and y; transmittance."""
+    _check(scene)
+    import gsplat  # type: ignore[import-not-found, unused-ignore]
+
+    cameras, images = scene.cameras, scene.images
+    splats = [scene.means, scene.quaternions, scene.scales, scene.opacities]
+    ranks = (2, 2, 2, 1)
+    colors = scene.colors
+    if scene.other is not None:
+        colors = colors.expand(images, *colors.shape[-2:])
+        colors = torch.cat([colors, displacements(scene, scene.other)], dim=-1)
+    views, intrinsics = cameras.world_to_camera, cameras.intrinsics
+    if any(t.ndim > rank for t, rank in zip(splats, ranks, strict=True)) or colors.ndim > 2:
+        # gsplat has batches of scenes [B, N, …] with C cameras each: here, one
+        splats = [t.expand(images, *t.shape[-rank:]) for t, rank in zip(splats, ranks, strict=True)]
+        colors = colors.expand(images, *colors.shape[-2:])
+        views, intrinsics = views[:, None], intrinsics[:, None]
+    rendered, alphas, _ = gsplat.rasterization(
+        *splats,
+        colors,
+        viewmats=views,
+        Ks=intrinsics,
+        width=cameras.width,
+        height=cameras.height,
+        near_plane=scene.near,
+        eps2d=scene.low_pass,
+        packed=False,
+        render_mode="RGB+D",  # D is Σ w z, the last channel
+        rasterize_mode="antialiased" if scene.antialiased else "classic",
+    )
+    size = images, cameras.height, cameras.width
+    rendered, alphas = rendered.reshape(*size, -1), alphas.reshape(*size, 1)
+    planes = torch.cat([rendered[..., :3], rendered[..., -1:], rendered[..., 3:-1], 1.0 - alphas], dim=-1)
+    return planes.permute(0, 3, 1, 2)
+
+
+def _check(scene: Scene) -> None:
     missing = []
     if not torch.cuda.is_available():
         missing.append("an NVIDIA device that this PyTorch can use")
@@ -36,20 +67,12 @@ def render(
             f"The gsplat rasteriser needs {' and '.join(missing)}.",
             "Use implementation='cpu', or on a machine with CUDA: pip install gsplat.",
         )
-    import gsplat  # type: ignore[import-not-found, unused-ignore]
-
-    device = means.device
-    if device.type != "cuda":
+    if scene.means.device.type != "cuda":
+        device = scene.means.device
         raise TypeError(f"rasterise: the gsplat implementation takes tensors on a CUDA device, got {device}")
-    world_to_camera, intrinsics = (t.to(device) for t in camera_tensors(camera, means.dtype))
-    rendered, alphas, _ = gsplat.rasterization(
-        *(means, quaternions, scales, opacities, colors),
-        viewmats=world_to_camera[None],
-        Ks=intrinsics[None],
-        width=camera.width,
-        height=camera.height,
-        near_plane=near,
-        eps2d=low_pass,
-        render_mode="RGB+D",
-    )
-    return torch.cat([rendered[0].permute(2, 0, 1), 1.0 - alphas[0].permute(2, 0, 1)], dim=0)
+    if scene.cameras.intrinsics.requires_grad:
+        raise Uni4DError(
+            "gsplat-intrinsics",
+            "The gsplat rasteriser gives the cameras' intrinsics no gradient.",
+            "Detach the intrinsics, or use implementation='cpu' or 'torch' on the CPU.",
+        )

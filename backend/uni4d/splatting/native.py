@@ -1,9 +1,9 @@
-"""Compiles ``kernel.c`` and ``carry.c`` with the system's C compiler on first use, and calls it.
+"""Compiles the C sources of this package with the system's C compiler on first use, and loads them.
 
 The shared library goes into the user's cache under a name that holds a hash of the source, the flags, the
 compiler and the processor's features, so a new version, another machine on the same home directory or another
 compiler never meets a stale binary. Two processes may compile at once: each writes its own temporary file and
-renames it. Calls release the GIL. Nothing here knows torch's autograd; :mod:`uni4d.splatting.rasterise` does.
+renames it. Calls release the GIL. Nothing here knows torch's autograd; :mod:`uni4d.splatting.cpu` does.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ import torch
 from platformdirs import user_cache_path
 from torch import Tensor
 
-__all__ = ["Binning", "KernelUnavailable", "available", "backward", "bin_splats", "forward", "load", "turn"]
+__all__ = ["Batch", "Gradients", "KernelUnavailable", "available", "load", "turn"]
 
 # libgomp's default is to spin between parallel regions, which starves torch's own threads (10-40 times slower
 # on a busy machine). It reads this when it is loaded, i.e. when the kernel is.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-_SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernel.c", "carry.c"))
-_ABI = 1
-_TILE = 16
+_SOURCES = tuple(
+    Path(__file__).with_name(name) for name in ("kernel.c", "projection.c", "binning.c", "carry.c")
+)
+_HEADER = Path(__file__).with_name("kernel.h")
 _FLAGS = ("-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
 _OPENMP_CHOICES = (("-fopenmp",), ())  # a compiler without OpenMP still gives a (single-threaded) kernel
 
@@ -85,7 +86,7 @@ def _library_path(compiler: str, openmp: tuple[str, ...]) -> Path:
     override = os.environ.get("UNI4D_CACHE")
     cache = Path(override) if override else user_cache_path("uni4d", appauthor=False)
     stat = Path(compiler).resolve().stat()
-    key = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES))
+    key = hashlib.sha256(b"".join(source.read_bytes() for source in (_HEADER, *_SOURCES)))
     for part in (*_FLAGS, *openmp, compiler, str(stat.st_size), str(stat.st_mtime_ns), _processor()):
         key.update(part.encode() + b"\0")
     return cache / "kernels" / f"rasterise-{key.hexdigest()[:24]}.so"
@@ -123,122 +124,47 @@ def _compile(compiler: str, openmp: tuple[str, ...], target: Path) -> None:
 def _open(path: Path) -> ctypes.CDLL:
     library = ctypes.CDLL(str(path))
     pointer, integer, count = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
-    library.uni4d_abi.argtypes, library.uni4d_abi.restype = [], integer
-    library.uni4d_count.argtypes = [count, *[pointer] * 3, integer, integer, *[pointer] * 2, integer]
-    library.uni4d_count.restype = count
-    library.uni4d_bin.argtypes = [count, *[pointer] * 4, integer, integer, *[pointer] * 2]
-    library.uni4d_bin.restype = integer
-    library.uni4d_turn.argtypes = [count, count, *[pointer] * 6, integer]
-    library.uni4d_turn.restype = None
-    library.uni4d_forward.argtypes = [*[pointer] * 7, integer, integer, pointer, integer]
-    library.uni4d_forward.restype = None
-    library.uni4d_backward.argtypes = [count, *[pointer] * 8, integer, integer, *[pointer] * 7, integer]
-    library.uni4d_backward.restype = None
-    if library.uni4d_abi() != _ABI:
-        raise KernelUnavailable(f"{path} has another interface version")
+    signatures = {
+        "uni4d_abi": ([], count),
+        "uni4d_project": ([pointer], count),
+        "uni4d_composite": ([pointer], integer),
+        "uni4d_backward": ([pointer, pointer], integer),
+        "uni4d_turn": ([count, count, *[pointer] * 6, integer], None),
+    }
+    for name, (arguments, result) in signatures.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, result
+    if library.uni4d_abi() != 1000 * ctypes.sizeof(Batch) + ctypes.sizeof(Gradients):
+        raise KernelUnavailable(f"{path} has another interface")
     return library
 
 
-class Binning:
-    """Which splats touch which tile, nearest first; made once per image, used forward and backward."""
+class Batch(ctypes.Structure):
+    """``batch`` of ``kernel.h``, which documents the fields."""
 
-    __slots__ = ("extents", "first_pair", "pairs", "tile_start")
-
-    def __init__(self, extents: Tensor, first_pair: Tensor, tile_start: Tensor, pairs: Tensor) -> None:
-        self.extents = extents
-        """``[N, 2]`` half-sizes in pixels of the box outside which alpha < 1/255; 0 = never visible."""
-        self.first_pair = first_pair
-        """``[N + 1]`` int64: the (splat, tile) pairs of splat i are first_pair[i] … first_pair[i + 1]."""
-        self.tile_start = tile_start
-        """``[tiles + 1]`` int32: where each tile's entries begin in ``pairs``."""
-        self.pairs = pairs
-        """``[M, 2]`` int32: (splat, pair)."""
-
-
-def bin_splats(
-    means: Tensor,  # [N, 2] pixels
-    conics: Tensor,  # [N, 3]
-    opacities: Tensor,  # [N]
-    depths: Tensor,  # [N] metres
-    width: int,
-    height: int,
-) -> Binning:
-    """Assign float32 contiguous splats to tiles and sort them by depth."""
-    library, count = load(), len(means)
-    extents = torch.empty(count, 2)
-    first_pair = torch.empty(count + 1, dtype=torch.int64)
-    total = library.uni4d_count(
-        count,
-        *(t.data_ptr() for t in (means, conics, opacities)),
-        width,
-        height,
-        extents.data_ptr(),
-        first_pair.data_ptr(),
-        torch.get_num_threads(),
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("images", "count", "means_step", "quaternions_step")),
+        *((name, ctypes.c_int64) for name in ("scales_step", "opacities_step", "colors_step")),
+        ("other_means_step", ctypes.c_int64),
+        *((name, ctypes.c_int32) for name in ("width", "height", "features", "antialiased")),
+        *((name, ctypes.c_int32) for name in ("threads", "unused")),
+        *((name, ctypes.c_double) for name in ("near", "low_pass")),
+        *((name, ctypes.c_void_p) for name in ("means", "quaternions", "scales", "opacities", "colors")),
+        *((name, ctypes.c_void_p) for name in ("views", "intrinsics")),
+        *((name, ctypes.c_void_p) for name in ("other_means", "other_views", "other_intrinsics")),
+        *((name, ctypes.c_void_p) for name in ("records", "first_pair", "tile_start", "pairs", "out")),
     )
-    if total < 0:
-        raise MemoryError(f"{count} splats cover more than 2³¹ tiles of a {width}×{height} image")
-    tiles = -(-width // _TILE) * -(-height // _TILE)
-    tile_start = torch.empty(tiles + 1, dtype=torch.int32)
-    pairs = torch.empty(total, 2, dtype=torch.int32)
-    failed = library.uni4d_bin(
-        count,
-        *(t.data_ptr() for t in (means, depths, extents, first_pair)),
-        width,
-        height,
-        tile_start.data_ptr(),
-        pairs.data_ptr(),
+
+
+class Gradients(ctypes.Structure):
+    """``gradients`` of ``kernel.h``."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("out", "pairs")),
+        *((name, ctypes.c_void_p) for name in ("means", "quaternions", "scales", "opacities", "colors")),
+        *((name, ctypes.c_void_p) for name in ("views", "intrinsics")),
+        *((name, ctypes.c_void_p) for name in ("other_means", "other_views", "other_intrinsics")),
     )
-    if failed:
-        raise MemoryError(f"no memory to sort {count} splats")
-    return Binning(extents, first_pair, tile_start, pairs)
-
-
-def forward(
-    means: Tensor,
-    conics: Tensor,
-    opacities: Tensor,
-    features: Tensor,  # [N, 4] red, green, blue, depth
-    binning: Binning,
-    width: int,
-    height: int,
-) -> Tensor:
-    """``[5, H, W]``: the four composited features and the final transmittance."""
-    out = torch.empty(5, height, width)
-    load().uni4d_forward(
-        *(t.data_ptr() for t in (means, conics, opacities, features)),
-        *(t.data_ptr() for t in (binning.extents, binning.tile_start, binning.pairs)),
-        width,
-        height,
-        out.data_ptr(),
-        torch.get_num_threads(),
-    )
-    return out
-
-
-def backward(
-    means: Tensor,
-    conics: Tensor,
-    opacities: Tensor,
-    features: Tensor,
-    binning: Binning,
-    out: Tensor,  # [5, H, W] of forward
-    gradient: Tensor,  # [5, H, W] dL/dout
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of means, conics, opacities and features."""
-    _, height, width = out.shape
-    per_pair = torch.zeros(len(binning.pairs), 10)
-    gradients = tuple(torch.empty_like(t) for t in (means, conics, opacities, features))
-    load().uni4d_backward(
-        len(means),
-        *(t.data_ptr() for t in (means, conics, opacities, features)),
-        *(t.data_ptr() for t in (binning.extents, binning.first_pair, binning.tile_start, binning.pairs)),
-        width,
-        height,
-        *(t.data_ptr() for t in (out, gradient, per_pair, *gradients)),
-        torch.get_num_threads(),
-    )
-    return gradients  # type: ignore[return-value]
 
 
 def turn(

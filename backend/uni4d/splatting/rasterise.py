@@ -1,7 +1,7 @@
-"""Splats → image, alpha, depth; differentiable. One interface over three implementations that agree.
+"""Splats → image, alpha, depth, flow; differentiable. One interface over three implementations that agree.
 
 ==========  =========================================================================================
-``cpu``     ``kernel.c``: tiles, threads, SIMD, hand-written gradients; float32
+``cpu``     the C kernel (:mod:`uni4d.splatting.cpu`): tiles, threads, SIMD, hand-written gradients; float32
 ``torch``   the plain twin (:mod:`uni4d.splatting.reference`): any float type; slow
 ``gsplat``  the gsplat package on a CUDA device
 ``auto``    ``gsplat`` for tensors on a CUDA device, else ``cpu``; where no C compiler works, ``torch``
@@ -16,16 +16,15 @@ they are given (sRGB throughout Uni4D).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from uni4d.splatting import cuda, native, reference
+from uni4d.splatting import cpu, cuda, native, reference
 from uni4d.splatting.model import SplatParameters
-from uni4d.splatting.projection import LOW_PASS, camera_tensors, project
-from uni4d_shared.types import Camera
+from uni4d.splatting.projection import LOW_PASS
+from uni4d.splatting.scene import AnyCameras, CameraTensors, OtherMoment, Scene, broadcast
 
 __all__ = ["Implementation", "Rendered", "rasterise", "render"]
 
@@ -33,87 +32,111 @@ Implementation = Literal["auto", "cpu", "torch", "gsplat"]
 
 
 class Rendered(NamedTuple):
-    """What :func:`rasterise` returns. For several cameras every tensor has a leading dimension."""
+    """What :func:`rasterise` returns; ``...`` are the dimensions of the batch, if it is one."""
 
     image: Tensor
-    """``[H, W, 3]`` composited over the background."""
+    """``[..., H, W, 3]`` composited over the background."""
     alpha: Tensor
-    """``[H, W]`` in [0, 1]."""
+    """``[..., H, W]`` in [0, 1]."""
     depth: Tensor
-    """``[H, W]`` expected depth Σ w z / Σ w in metres; ``inf`` where nothing is."""
-
-
-class _Scene(NamedTuple):
-    """The splats of one image."""
-
-    means: Tensor
-    quaternions: Tensor
-    scales: Tensor
-    opacities: Tensor
-    colors: Tensor
+    """``[..., H, W]`` expected depth Σ w z / Σ w in metres; ``inf`` where nothing is."""
+    flow: Tensor | None = None
+    """``[..., H, W, 2]`` expected displacement Σ w (p' - p) / Σ w in pixels (x, y) to the other moment,
+    if one was given; 0 where nothing is."""
 
 
 def rasterise(
-    means: Tensor,  # [N, 3] or [B, N, 3] metres, world
-    quaternions: Tensor,  # [N, 4] or [B, N, 4] wxyz, any non-zero length
-    scales: Tensor,  # [N, 3] or [B, N, 3] standard deviations in metres
-    opacities: Tensor,  # [N] or [B, N] in [0, 1]
-    colors: Tensor,  # [N, 3] or [B, N, 3]
-    cameras: Camera | Sequence[Camera],
-    background: Sequence[float] | Tensor = (1.0, 1.0, 1.0),
+    means: Tensor,  # [..., N, 3] metres, world
+    quaternions: Tensor,  # [..., N, 4] wxyz, any non-zero length
+    scales: Tensor,  # [..., N, 3] standard deviations in metres
+    opacities: Tensor,  # [..., N] in [0, 1]
+    colors: Tensor,  # [..., N, 3]
+    cameras: AnyCameras,  # [...]
+    background: Sequence[float] | Tensor = (1.0, 1.0, 1.0),  # [..., 3]
     implementation: Implementation = "auto",
     *,
     near: float = 1e-3,
     low_pass: float = LOW_PASS,
+    antialiased: bool = False,
+    other_means: Tensor | None = None,  # [..., N, 3] metres, world
+    other_cameras: AnyCameras | None = None,  # [...]
 ) -> Rendered:
-    """Render one image, or ``B`` images from a sequence of ``B`` cameras of one size.
+    """Render one image, or a batch of them in one call.
 
-    With several cameras, each of the splats' tensors is either shared by all images or has a leading
-    dimension ``B`` (moments in time, say). Splats nearer than ``near`` metres are left out. ``low_pass``
-    is the variance in pixels² that is added on the image plane; to render a smaller copy of what another size
-    shows, scale it with the square of the size. Differentiable in the five tensors of splats and in
-    ``background``.
+    The leading dimensions ``...`` of splats, cameras (a sequence of ``B`` has ``[B]``) and background
+    broadcast together as in torch, and what has none is shared by all images: means ``[T, 1, N, 3]`` seen by
+    cameras ``[C]`` make images ``[T, C, H, W, 3]``.
+
+    ``other_means`` (the same splats at another moment) and ``other_cameras`` (those of that moment), one or
+    both, ask for ``flow``; what is not given does not move. A splat that is behind the camera at either
+    moment counts as still.
+
+    Splats nearer than ``near`` metres are left out. ``low_pass`` is the variance in pixels² that is added on
+    the image plane; to render a smaller copy of what another size shows, scale it with the square of the
+    size. ``antialiased`` multiplies opacities by √(det Σ / det Σ'), so that a splat smaller than a pixel
+    keeps its weight. Differentiable in splats, cameras (:class:`~uni4d.splatting.scene.CameraTensors`),
+    those of the other moment and ``background``; the same to the last bit for any number of threads.
     """
     splats = (means, quaternions, scales, opacities, colors)
-    single = isinstance(cameras, Camera)
-    views: Sequence[Camera] = (cameras,) if isinstance(cameras, Camera) else tuple(cameras)
-    _check_inputs(splats, views, single)
+    _check_splats(splats)
     chosen = _choose(implementation, means)
+    seen_by = CameraTensors.of(cameras, means)
     backdrop = torch.as_tensor(background, dtype=means.dtype, device=means.device)
-    if backdrop.shape != (3,):
-        raise ValueError(f"rasterise: background must be 3 numbers, got shape {list(backdrop.shape)}")
-    images = []
-    for index, camera in enumerate(views):
-        here = _Scene(*(t[index] if t.ndim > rank else t for t, rank in zip(splats, _RANKS, strict=True)))
-        if chosen == "gsplat":
-            planes = cuda.render(*here, camera, near, low_pass)
-        else:
-            planes = _render_here(here, camera, near, low_pass, chosen)
-        images.append(_finish(planes, backdrop))
-    if single:
-        return images[0]
-    return Rendered(*(torch.stack(parts) for parts in zip(*images, strict=True)))
+    other = None
+    if other_means is not None or other_cameras is not None:
+        other = OtherMoment(
+            means if other_means is None else other_means,
+            seen_by if other_cameras is None else CameraTensors.of(other_cameras, means),
+        )
+    _check_others(means, seen_by, backdrop, other)
+    shape = _batch_shape(splats, seen_by, backdrop, other)
+    batched = [_batched(t, rank, shape) for t, rank in zip(splats, _RANKS, strict=True)]
+    if other is not None:
+        other = OtherMoment(_batched(other.means, 2, shape), _batched_cameras(other.cameras, shape))
+    scene = Scene(
+        *batched,
+        cameras=_batched_cameras(seen_by, shape),
+        other=other,
+        near=near,
+        low_pass=low_pass,
+        antialiased=antialiased,
+    )
+    planes = {"cpu": cpu, "torch": reference, "gsplat": cuda}[chosen].render(scene)
+    return _finish(planes.reshape(*shape, *planes.shape[1:]), backdrop)
 
 
 def render(
     splats: SplatParameters,
-    camera: Camera,
+    cameras: AnyCameras,
     background: Sequence[float] | Tensor = (1.0, 1.0, 1.0),
     implementation: Implementation = "auto",
+    *,
+    low_pass: float = LOW_PASS,
+    antialiased: bool = False,
 ) -> Rendered:
-    """:func:`rasterise` of free parameters, with the colours that ``camera`` sees."""
-    to_world = np.linalg.inv(camera.world_to_camera)
-    position = torch.as_tensor(to_world[:3, 3], dtype=splats.means.dtype, device=splats.means.device)
+    """:func:`rasterise` of free parameters, with the colours that each of the cameras sees."""
+    seen_by = CameraTensors.of(cameras, splats.means)
     return rasterise(
         splats.means,
         splats.quaternions,
         splats.scales,
         splats.opacities,
-        splats.colors_from(position),
-        camera,
+        _seen_colors(splats, seen_by),
+        seen_by,
         background,
         implementation,
+        low_pass=low_pass,
+        antialiased=antialiased,
     )
+
+
+def _seen_colors(splats: SplatParameters, cameras: CameraTensors) -> Tensor:
+    """``[..., N, 3]``, or ``[N, 3]`` if they do not depend on the view."""
+    if splats.coefficients.shape[1] == 1:
+        return splats.colors
+    positions = cameras.positions.detach()
+    seen = torch.stack([splats.colors_from(position) for position in positions.reshape(-1, 3)])
+    return seen.reshape(*positions.shape[:-1], *seen.shape[1:])
 
 
 _NAMES = ("means", "quaternions", "scales", "opacities", "colors")
@@ -121,29 +144,76 @@ _RANKS = (2, 2, 2, 1, 2)
 _LAST = (3, 4, 3, None, 3)
 
 
-def _check_inputs(splats: Sequence[Tensor], cameras: Sequence[Camera], single: bool) -> None:
-    if not cameras:
-        raise ValueError("rasterise: no camera given")
+def _check_splats(splats: Sequence[Tensor]) -> None:
     first = splats[0]
     if not first.is_floating_point():
         raise TypeError(f"rasterise: means must be floating point, got {first.dtype}")
     count = first.shape[-2] if first.ndim >= 2 else -1
     for name, tensor, rank, last in zip(_NAMES, splats, _RANKS, _LAST, strict=True):
         shape = [count] if last is None else [count, last]
-        batched = tensor.ndim == rank + 1 and not single and tensor.shape[0] == len(cameras)
-        if list(tensor.shape[-rank:]) != shape or not (tensor.ndim == rank or batched):
-            expected = f"{shape}" if single else f"{shape} or {[len(cameras), *shape]}"
-            raise ValueError(f"rasterise: {name} must have shape {expected}, got {list(tensor.shape)}")
-        if tensor.dtype != first.dtype or tensor.device != first.device:
-            raise TypeError(
-                f"rasterise: {name} is {tensor.dtype} on {tensor.device}, "
-                f"means {first.dtype} on {first.device}"
-            )
-    sizes = {(camera.width, camera.height) for camera in cameras}
+        _check_tensor(name, tensor, shape if count >= 0 else ["N", 3], rank, first)
+
+
+def _check_tensor(name: str, tensor: Tensor, shape: Sequence[int | str], rank: int, like: Tensor) -> None:
+    if list(tensor.shape[-rank:]) != list(shape):
+        wanted = ", ".join(str(size) for size in shape)
+        raise ValueError(f"rasterise: {name} must have shape [..., {wanted}], got {list(tensor.shape)}")
+    if tensor.dtype != like.dtype or tensor.device != like.device:
+        raise TypeError(
+            f"rasterise: {name} is {tensor.dtype} on {tensor.device}, means {like.dtype} on {like.device}"
+        )
+
+
+def _check_others(
+    means: Tensor, cameras: CameraTensors, background: Tensor, other: OtherMoment | None
+) -> None:
+    _check_cameras("cameras", cameras, means)
+    _check_tensor("background", background, [3], 1, means)
+    if other is None:
+        return
+    _check_tensor("other_means", other.means, list(means.shape[-2:]), 2, means)
+    _check_cameras("other_cameras", other.cameras, means)
+    sizes = {(c.width, c.height) for c in (cameras, other.cameras)}
     if len(sizes) > 1:
         raise ValueError(f"rasterise: cameras of different sizes {sorted(sizes)} in one call")
-    if min(next(iter(sizes))) < 1:
-        raise ValueError(f"rasterise: image size {next(iter(sizes))} must be positive")
+
+
+def _check_cameras(name: str, cameras: CameraTensors, means: Tensor) -> None:
+    _check_tensor(f"world_to_camera of {name}", cameras.world_to_camera, [4, 4], 2, means)
+    _check_tensor(f"intrinsics of {name}", cameras.intrinsics, [3, 3], 2, means)
+    if min(cameras.width, cameras.height) < 1:
+        raise ValueError(f"rasterise: image size {cameras.width, cameras.height} must be positive")
+
+
+def _batch_shape(
+    splats: Sequence[Tensor], cameras: CameraTensors, background: Tensor, other: OtherMoment | None
+) -> torch.Size:
+    shapes = {name: t.shape[:-rank] for name, t, rank in zip(_NAMES, splats, _RANKS, strict=True)}
+    shapes |= {"cameras": cameras.batch_shape, "background": background.shape[:-1]}
+    if other is not None:
+        shapes |= {"other_means": other.means.shape[:-2], "other_cameras": other.cameras.batch_shape}
+    try:
+        return broadcast(*shapes.values())
+    except RuntimeError:
+        listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items() if shape)
+        raise ValueError(f"rasterise: leading dimensions do not broadcast together: {listed}") from None
+
+
+def _batched(tensor: Tensor, rank: int, shape: torch.Size) -> Tensor:
+    """As ``[B, ...]``, or as it is for all images if it has no leading dimensions."""
+    own = tensor.shape[-rank:]
+    if tensor.shape[:-rank].numel() == 1:
+        return tensor.reshape(own)
+    return tensor.expand(*shape, *own).reshape(-1, *own)
+
+
+def _batched_cameras(cameras: CameraTensors, shape: torch.Size) -> CameraTensors:
+    return CameraTensors(
+        cameras.world_to_camera.expand(*shape, 4, 4).reshape(-1, 4, 4),
+        cameras.intrinsics.expand(*shape, 3, 3).reshape(-1, 3, 3),
+        cameras.width,
+        cameras.height,
+    )
 
 
 def _choose(implementation: Implementation, means: Tensor) -> str:
@@ -162,73 +232,14 @@ def _choose(implementation: Implementation, means: Tensor) -> str:
     return implementation
 
 
-def _render_here(scene: _Scene, camera: Camera, near: float, low_pass: float, chosen: str) -> Tensor:
-    """``[5, H, W]``: premultiplied red, green, blue, depth, and the transmittance."""
-    means, quaternions, scales, opacities, colors = scene
-    matrices = camera_tensors(camera, means.dtype)
-    projected = project(
-        *(means, quaternions, scales, *matrices), camera.width, camera.height, near=near, low_pass=low_pass
-    )
-    opacities = torch.where(projected.visible, opacities, torch.zeros_like(opacities))
-    features = torch.cat([colors, projected.depths[:, None]], dim=1)
-    composite = _composite_by_kernel if chosen == "cpu" else reference.composite
-    return composite(
-        *(projected.means, projected.conics, opacities, features, projected.depths),
-        *(camera.width, camera.height),
-    )
-
-
-def _composite_by_kernel(
-    means: Tensor,
-    conics: Tensor,
-    opacities: Tensor,
-    features: Tensor,
-    depths: Tensor,
-    width: int,
-    height: int,
-) -> Tensor:
-    planes: Tensor = _Composite.apply(  # type: ignore[no-untyped-call]
-        means, conics, opacities, features, depths, width, height
-    )
-    return planes
-
-
-class _Composite(torch.autograd.Function):
-    """The C kernel as a differentiable operation; depths only order the splats here."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        means: Tensor,
-        conics: Tensor,
-        opacities: Tensor,
-        features: Tensor,
-        depths: Tensor,
-        width: int,
-        height: int,
-    ) -> Tensor:
-        means, conics, opacities, features, depths = (
-            t.detach().contiguous() for t in (means, conics, opacities, features, depths)
-        )
-        binning = native.bin_splats(means, conics, opacities, depths, width, height)
-        out = native.forward(means, conics, opacities, features, binning, width, height)
-        ctx.save_for_backward(means, conics, opacities, features, out)
-        ctx.binning = binning
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        means, conics, opacities, features, out = ctx.saved_tensors
-        found = native.backward(
-            means, conics, opacities, features, ctx.binning, out, gradients[0].contiguous()
-        )
-        return (*found, None, None, None)
-
-
 def _finish(planes: Tensor, background: Tensor) -> Rendered:
-    transmittance = planes[4]
-    image = planes[:3].permute(1, 2, 0) + transmittance[..., None] * background
+    """``[..., F + 1, H, W]`` over ``[..., 3]``."""
+    *features, transmittance = planes.unbind(-3)
+    premultiplied = torch.stack(features[:3], dim=-1)
+    image = premultiplied + transmittance[..., None] * background[..., None, None, :]
     alpha = 1.0 - transmittance
     hit = alpha > 0
-    depth = planes[3] / torch.where(hit, alpha, torch.ones_like(alpha))
-    return Rendered(image, alpha, torch.where(hit, depth, torch.full_like(depth, torch.inf)))
+    divisor = torch.where(hit, alpha, torch.ones_like(alpha))
+    depth = torch.where(hit, features[3] / divisor, torch.full_like(alpha, torch.inf))
+    flow = torch.stack(features[4:], dim=-1) / divisor[..., None] if len(features) > 4 else None
+    return Rendered(image, alpha, depth, flow)

@@ -1,4 +1,4 @@
-"""The plain-PyTorch twin of ``kernel.c``: the same compositing rule, written as the formula reads.
+"""The plain-PyTorch twin of the C kernel: the same rules, written as the formulas read.
 
 Slow, in any floating type, differentiated by autograd alone. It is what the kernel is tested against, and
 what runs where there is no C compiler.
@@ -9,7 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["composite"]
+from uni4d.splatting.projection import project, project_points
+from uni4d.splatting.scene import OtherMoment, Scene
+
+__all__ = ["composite", "displacements", "render"]
 
 _TILE = 16
 _ALPHA_MIN = 1.0 / 255.0
@@ -17,16 +20,50 @@ _ALPHA_MAX = 0.99
 _T_STOP = 1e-4
 
 
+def render(scene: Scene) -> Tensor:
+    """``[B, F + 1, H, W]``: premultiplied red, green, blue, depth, with flow its x and y; transmittance."""
+    cameras, images = scene.cameras, scene.images
+    projected = project(
+        *(scene.means, scene.quaternions, scene.scales, cameras.world_to_camera, cameras.intrinsics),
+        *(cameras.width, cameras.height),
+        near=scene.near,
+        low_pass=scene.low_pass,
+    )
+    opacities = torch.where(projected.visible, scene.opacities, torch.zeros_like(projected.depths))
+    if scene.antialiased:
+        opacities = opacities * projected.sharpness
+    colors = scene.colors.expand(images, *scene.colors.shape[-2:])
+    features = [colors, projected.depths[..., None]]
+    if scene.other is not None:
+        features.append(displacements(scene, scene.other))
+    every = (projected.means, projected.conics, opacities, torch.cat(features, dim=-1), projected.depths)
+    return torch.stack(
+        [composite(*(t[image] for t in every), cameras.width, cameras.height) for image in range(images)]
+    )
+
+
+def displacements(scene: Scene, other: OtherMoment) -> Tensor:
+    """``[B, N, 2]`` pixels from each splat's mean to where it is at the other moment.
+
+    Zero for a splat that is behind the camera at either.
+    """
+    ends = []
+    for means, cameras in ((scene.means, scene.cameras), (other.means, other.cameras)):
+        ends.append(project_points(means, cameras.world_to_camera, cameras.intrinsics, scene.near))
+    (here, _, seen_here), (there, _, seen_there) = ends
+    return torch.where((seen_here & seen_there)[..., None], there - here, torch.zeros_like(here))
+
+
 def composite(
     means: Tensor,  # [N, 2] pixels
     conics: Tensor,  # [N, 3]
     opacities: Tensor,  # [N]
-    features: Tensor,  # [N, C]
+    features: Tensor,  # [N, F]
     depths: Tensor,  # [N]
     width: int,
     height: int,
 ) -> Tensor:
-    """``[C + 1, H, W]``: the composited features and the final transmittance."""
+    """``[F + 1, H, W]``: the composited features and the final transmittance."""
     order = torch.argsort(depths.detach(), stable=True)
     means, conics, opacities, features = means[order], conics[order], opacities[order], features[order]
     low, high = _boxes(means.detach(), conics.detach(), opacities.detach())
@@ -67,7 +104,7 @@ def _composite_pixels(
     opacities: Tensor,
     features: Tensor,
 ) -> Tensor:
-    """``[P, C + 1]``."""
+    """``[P, F + 1]``."""
     dx, dy = (pixels[:, None, :] - means[None, :, :]).unbind(-1)  # [P, S]
     a, b, c = conics.unbind(1)
     exponent = -0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy

@@ -12,6 +12,7 @@ import tyro
 
 from uni4d.commands.common import Command
 from uni4d.commands.evaluate import EvaluateCommands
+from uni4d.commands.export import Export
 from uni4d.commands.generate import Generate
 from uni4d.commands.keys import Keys
 from uni4d.commands.library import Fetch, LibraryCommands
@@ -37,6 +38,7 @@ Subcommand = (
     | Annotated[Align, _named("align")]
     | Annotated[Animate, _named("animate")]
     | Annotated[Fit, _named("fit")]
+    | Annotated[Export, _named("export")]
     | Annotated[EvaluateCommands, _named("evaluate")]
     | Annotated[TrainCommands, _named("train")]
     | Annotated[Serve, _named("serve")]

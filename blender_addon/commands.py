@@ -14,7 +14,7 @@ from uni4d_shared.transport import CONTROL_ENDPOINT, WORK_ENDPOINT
 
 from . import batch
 from .generation import Settings, rig
-from .scene import compat, meshes, rendering
+from .scene import compat, export, meshes, rendering
 from .view_files import write_views
 
 __all__ = ["main"]
@@ -70,7 +70,18 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--top", type=int, default=5, help="hits to ask for")
     generate.add_argument("--seed", type=int, default=0)
     generate.set_defaults(run=_generate)
+    usd = commands.add_parser("usd", help="write an animated GLB as USD")
+    usd.add_argument("--glb", type=Path, required=True)
+    usd.add_argument("--out", type=Path, required=True, help="the file: .usdc, .usda or .usd")
+    usd.add_argument("--fps", type=float, default=24.0, help="samples a second")
+    usd.add_argument("--deps", default="", help="folders with Python packages that Blender lacks")
+    usd.set_defaults(run=_usd)
     return parser
+
+
+def _usd(options: argparse.Namespace) -> None:
+    report("usd", 0.0, "converting")
+    export.usd_from_animated_glb(options.glb, options.out, options.fps)
 
 
 def _render(options: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from uni4d_shared.progress import Progress, section
 
 if TYPE_CHECKING:
     from uni4d.retrieval.atms import ATMS
-    from uni4d.training.atms import AtmsTask, AtmsTrainConfig
+    from uni4d.training.atms import AtmsTask, AtmsTrainConfig, NamedPictures
     from uni4d.training.distributed import Ranks
     from uni4d.training.log import TrainingLog
 
@@ -199,6 +199,11 @@ class TrainCrossma(_Training):
     learnt by heart; then CrOSSMA on the library's train split. Never reads its test split.
     """
 
+    emoji: bool = False
+    """Learn from the renders of Fluent emoji too, which npm downloads the first time (16 MB)."""
+    pictures: Path | None = None
+    """A folder of named icons to learn from instead of them."""
+
     def run(self) -> dict[str, Any]:
         from uni4d.alignment.weights import save_crossma
         from uni4d.encoders.local import MiniLM
@@ -212,13 +217,13 @@ class TrainCrossma(_Training):
         features, encoder = open_library(self.settings().library).features(), MiniLM()
         log = self._log()
         with self.progress("train") as progress:
-            fitting, learning = section(progress, 0.0, 0.8), section(progress, 0.8, 1.0)
-            objects, validation = cross_fitted(
-                features, encoder, config, AtmsTrainConfig(), self.seed, fitting, self.out
+            shown = self._shown(section(progress, 0.0, 0.1))
+            fitting, learning = section(progress, 0.1, 0.8), section(progress, 0.8, 1.0)
+            fitted = cross_fitted(
+                features, encoder, config, AtmsTrainConfig(), self.seed, fitting, self.out, shown
             )
             weights = train_crossma(
-                objects,
-                validation,
+                fitted,
                 config,
                 self.seed,
                 learning,
@@ -226,8 +231,18 @@ class TrainCrossma(_Training):
                 record=lambda row: log.write({"run": "crossma", **row}),
             )
         path = self.out / "crossma.safetensors"
-        save_crossma(weights, path, {"seed": str(self.seed), "objects": str(len(objects))})
+        pictures = 0 if fitted.pictures is None else len(fitted.pictures)
+        about = {"seed": self.seed, "objects": len(fitted.train), "pictures": pictures}
+        save_crossma(weights, path, {name: str(value) for name, value in about.items()})
         return self._finish(path, log)
+
+    def _shown(self, progress: Progress) -> NamedPictures | None:
+        from uni4d.encoders.local import EfficientNetLite2
+        from uni4d.training.fluent_emoji import fetch_emoji
+        from uni4d.training.named_pictures import named_pictures
+
+        folder = fetch_emoji(progress) if self.emoji and self.pictures is None else self.pictures
+        return None if folder is None else named_pictures(folder, EfficientNetLite2(), progress)
 
 
 @define(kw_only=True)

@@ -28,7 +28,7 @@ from uni4d.alignment.weights import CrossmaWeights
 from uni4d.evaluation.metrics import Estimate, bootstrap
 from uni4d.library.features import AssetFeatures
 from uni4d.retrieval.encoder import AtmsEncoder
-from uni4d.training.atms import AtmsTrainConfig
+from uni4d.training.atms import AtmsTrainConfig, NamedPictures
 from uni4d.training.crossma import AlignedObjects, CrossmaTrainConfig, all_pairs
 from uni4d.training.crossma_training import aligned_objects, cross_fitted, train_crossma
 from uni4d_shared.progress import Progress, section
@@ -74,22 +74,25 @@ class AlignmentFigures:
 
 
 def compare_alignments(
-    features: AssetFeatures, encoder: TextEncoder, seed: int, folder: Path, progress: Progress
+    features: AssetFeatures,
+    encoder: TextEncoder,
+    seed: int,
+    folder: Path,
+    progress: Progress,
+    pictures: NamedPictures | None = None,
 ) -> tuple[AlignedObjects, list[AlignmentFigures], CrossmaWeights]:
     """Train what is missing in ``folder`` and measure it on the test objects, whose vectors come from the
     retrieval weights that ship. Returns the objects, a row per variant (the full one first), and the weights
     of the full one."""
     config = CrossmaTrainConfig()
     fitting, learning = section(progress, 0.0, 0.6), section(progress, 0.6, 1.0)
-    known, validation = cross_fitted(features, encoder, config, AtmsTrainConfig(), seed, fitting, folder)
+    fitted = cross_fitted(features, encoder, config, AtmsTrainConfig(), seed, fitting, folder, pictures)
     variants, full = [], None
     for number, (name, levels) in enumerate(LEVELS.items()):
         part = section(learning, number / len(LEVELS), (number + 1) / len(LEVELS))
         text_shape, shape_image, image_text = levels
         changed = attrs.evolve(config, text_shape=text_shape, shape_image=shape_image, image_text=image_text)
-        weights = train_crossma(
-            known, validation, changed, seed, part, folder=folder / name.replace(" ", "-")
-        )
+        weights = train_crossma(fitted, changed, seed, part, folder=folder / name.replace(" ", "-"))
         full = full or weights
         variants.append(Variant(name, levels, weights.model))
     variants.append(Variant("views averaged, without CrOSSMA", LEVELS["full"], None))

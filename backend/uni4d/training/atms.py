@@ -30,7 +30,7 @@ from uni4d.training.schedules.config import ScheduleConfig
 if TYPE_CHECKING:
     from uni4d.encoders.protocols import TextEncoder
 
-__all__ = ["AtmsTask", "AtmsTrainConfig", "NamedPictures"]
+__all__ = ["AtmsTask", "AtmsTrainConfig", "NamedPictures", "recentred"]
 
 Array = NDArray[Any]
 
@@ -95,7 +95,7 @@ class AtmsTask:
         self._texts = _TextBank(encoder, [[*names, *pictures.names], [*described, *pictures.names]])
         self._objects = _with_pictures(
             feature_sequences(train, config.model.inputs),
-            picture_tokens(_recentred(pictures.views, train.views)[:, None]),
+            picture_tokens(recentred(pictures.views, train.views)[:, None]),
         )
         self._held = _Gallery.of(validation, encoder, config)
         probed = np.random.default_rng(0).permutation(len(train))[: len(validation)]
@@ -230,7 +230,7 @@ def _with_pictures(objects: Sequences, pictures: Tokens) -> dict[str, Tokens]:
     return joined
 
 
-def _recentred(pictures: Array, views: Array) -> Array:
+def recentred(pictures: Array, views: Array) -> Array:
     """Image features of pictures ``[N, E]`` moved so that their mean is that of the objects' views: drawings
     and photographs differ in style, which says nothing about what they show."""
     if not len(pictures):

@@ -1,7 +1,8 @@
 """From features to a trained CrOSSMA: vectors by cross-fitting, then one training.
 
 Every training object gets its vectors T, M and I_v from a retrieval model of another fold. The validation
-objects chose the step of these models and nothing more; they do the same here.
+objects chose the step of these models and nothing more; they do the same here. Named pictures are dealt out
+to the folds too: none of these models has seen one.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import attrs
 import numpy as np
 import torch
+from attrs import frozen
 from numpy.typing import NDArray
 
 from uni4d.alignment.crossma import Crossma, pairwise
@@ -21,15 +23,38 @@ from uni4d.alignment.weights import CrossmaWeights
 from uni4d.encoders.protocols import TextEncoder
 from uni4d.library.features import AssetFeatures
 from uni4d.retrieval.encoder import AtmsEncoder, RetrievalWeights
-from uni4d.training.atms import AtmsTask, AtmsTrainConfig
+from uni4d.training.atms import AtmsTask, AtmsTrainConfig, NamedPictures, recentred
 from uni4d.training.atms_training import kernel_map, train_members
-from uni4d.training.crossma import AlignedObjects, CrossmaTask, CrossmaTrainConfig, all_pairs
+from uni4d.training.crossma import (
+    AlignedObjects,
+    AlignedPictures,
+    CrossmaTask,
+    CrossmaTrainConfig,
+    all_pairs,
+)
 from uni4d.training.loop import schedule_of, seeded_state, train
 from uni4d_shared.progress import Progress, section
 
-__all__ = ["aligned_objects", "cross_fitted", "mismatched_quantiles", "train_crossma"]
+__all__ = [
+    "CrossFitted",
+    "aligned_objects",
+    "aligned_pictures",
+    "cross_fitted",
+    "mismatched_quantiles",
+    "train_crossma",
+]
 
 Array = NDArray[Any]
+Parted = TypeVar("Parted", AlignedObjects, AlignedPictures)
+
+
+@frozen(eq=False)
+class CrossFitted:
+    """What CrOSSMA learns from and is validated on, with vectors of models that have not learnt from it."""
+
+    train: AlignedObjects
+    validation: AlignedObjects
+    pictures: AlignedPictures | None = None
 
 
 def aligned_objects(features: AssetFeatures, atms: AtmsEncoder, encoder: TextEncoder) -> AlignedObjects:
@@ -50,6 +75,19 @@ def aligned_objects(features: AssetFeatures, atms: AtmsEncoder, encoder: TextEnc
     )
 
 
+def aligned_pictures(pictures: NamedPictures, atms: AtmsEncoder, encoder: TextEncoder) -> AlignedPictures:
+    """What CrOSSMA reads of named pictures; their features as :func:`recentred` moved them."""
+    encoded = encoder.encode(list(pictures.names))
+    return AlignedPictures(
+        pictures.names,
+        encoded.tokens,
+        encoded.mask,
+        np.sqrt(np.maximum(pictures.views, 0.0))[:, None],
+        atms.embed_texts(list(pictures.names)),
+        atms.embed_pictures(pictures.views)[:, None],
+    )
+
+
 def cross_fitted(
     features: AssetFeatures,
     encoder: TextEncoder,
@@ -58,8 +96,9 @@ def cross_fitted(
     seed: int,
     progress: Progress,
     folder: Path,
-) -> tuple[AlignedObjects, AlignedObjects]:
-    """The training and the validation objects with vectors of models that have not learnt from them.
+    pictures: NamedPictures | None = None,
+) -> CrossFitted:
+    """The training and the validation objects, and named pictures where there are any.
 
     The trainings of the folds are kept in ``folder`` and go on where they were stopped.
     """
@@ -67,7 +106,8 @@ def cross_fitted(
     atms = attrs.evolve(atms, members=1, loop=loop)
     train_features, validation = features.split("train"), features.split("validation")
     fold_of = _folds(train_features.groups, config.folds, seed)
-    parts, held = [], []
+    dealt = None if pictures is None else _dealt(pictures, train_features, config.folds, seed)
+    parts, held, shown = [], [], []
     for fold in range(config.folds):
         known = train_features.rows(np.flatnonzero(fold_of != fold))
         task = AtmsTask(known, validation, encoder, atms)
@@ -77,12 +117,14 @@ def cross_fitted(
         rows = np.flatnonzero(fold_of == fold)
         parts.append((rows, aligned_objects(train_features.rows(rows), model, encoder)))
         held.append(aligned_objects(validation, model, encoder))
-    return _joined(parts, len(train_features)), held[0]
+        if dealt is not None:
+            places, some = dealt[fold]
+            shown.append((places, aligned_pictures(some, model, encoder)))
+    return CrossFitted(_joined(parts), held[0], _joined(shown) if shown else None)
 
 
 def train_crossma(
-    objects: AlignedObjects,
-    validation: AlignedObjects,
+    fitted: CrossFitted,
     config: CrossmaTrainConfig,
     seed: int,
     progress: Progress,
@@ -91,9 +133,10 @@ def train_crossma(
     record: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> CrossmaWeights:
     """The network of the last step, with the scale of its scores on the validation objects."""
+    objects, validation = fitted.train, fitted.validation
     sizes = attrs.evolve(config.model, joint=objects.texts.shape[1])
     config = attrs.evolve(config, model=sizes)
-    task = CrossmaTask(objects, validation, config)
+    task = CrossmaTask(objects, validation, config, fitted.pictures)
     about = {"seed": str(seed), "config": json.dumps(attrs.asdict(config), sort_keys=True)}
     with torch.random.fork_rng():
         state = seeded_state(task.new_model, config.loop, seed)
@@ -132,21 +175,33 @@ def _folds(groups: Sequence[str], count: int, seed: int) -> Array:
     return np.array([fold_of[group] for group in groups])
 
 
-def _joined(parts: Sequence[tuple[Array, AlignedObjects]], count: int) -> AlignedObjects:
-    """The objects of all folds in their first order; shorter texts are padded."""
+def _dealt(
+    pictures: NamedPictures, objects: AssetFeatures, folds: int, seed: int
+) -> list[tuple[Array, NamedPictures]]:
+    """For each fold rows and pictures, one fold for all of one name; their style is that of the objects."""
+    fold_of = _folds(pictures.names, folds, seed)
+    views = recentred(pictures.views, objects.views)
+    places = [np.flatnonzero(fold_of == fold) for fold in range(folds)]
+    return [(rows, NamedPictures(tuple(pictures.names[row] for row in rows), views[rows])) for rows in places]
+
+
+def _joined(parts: Sequence[tuple[Array, Parted]]) -> Parted:
+    """The items of all folds in their first order; shorter texts are padded."""
     longest = max(part.tokens.shape[1] for _, part in parts)
-    names, groups = [""] * count, [""] * count
-    arrays: dict[str, Array] = {}
-    for rows, part in parts:
-        for row, name, group in zip(rows.tolist(), part.names, part.groups, strict=True):
-            names[row], groups[row] = name, group
-        missing = longest - part.tokens.shape[1]
-        padded = {
-            "tokens": np.pad(part.tokens, ((0, 0), (0, missing), (0, 0))),
-            "mask": np.pad(part.mask, ((0, 0), (0, missing))),
-            **{name: getattr(part, name) for name in ("views", "texts", "objects", "images")},
-        }
-        for name, values in padded.items():
-            whole = arrays.setdefault(name, np.zeros((count, *values.shape[1:]), values.dtype))
-            whole[rows] = values
-    return AlignedObjects(tuple(names), tuple(groups), **arrays)
+    order = np.argsort(np.concatenate([rows for rows, _ in parts]))
+    joined: dict[str, Any] = {}
+    for field in attrs.fields(type(parts[0][1])):
+        columns = [getattr(part, field.name) for _, part in parts]
+        if isinstance(columns[0], tuple):
+            values = [value for column in columns for value in column]
+            joined[field.name] = tuple(values[place] for place in order)
+        elif field.name in ("tokens", "mask"):
+            joined[field.name] = np.concatenate([_padded(column, longest) for column in columns])[order]
+        else:
+            joined[field.name] = np.concatenate(columns)[order]
+    return type(parts[0][1])(**joined)
+
+
+def _padded(values: Array, length: int) -> Array:
+    """``[N, L, …]`` → ``[N, length, …]``"""
+    return np.pad(values, [(0, 0), (0, length - values.shape[1]), *[(0, 0)] * (values.ndim - 2)])

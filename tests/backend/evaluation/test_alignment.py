@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -13,8 +14,8 @@ from uni4d.alignment.crossma import Crossma, CrossmaConfig
 from uni4d.alignment.weights import CrossmaWeights
 from uni4d.evaluation.alignment import LEVELS, Variant, measure_alignment, percentiles
 from uni4d.evaluation.alignment_report import write_alignment_report
-from uni4d.training.crossma import AlignedObjects, CrossmaTrainConfig
-from uni4d.training.crossma_training import mismatched_quantiles, train_crossma
+from uni4d.training.crossma import AlignedObjects, AlignedPictures, CrossmaTrainConfig
+from uni4d.training.crossma_training import CrossFitted, mismatched_quantiles, train_crossma
 from uni4d.training.loop import LoopConfig
 from uni4d_shared.progress import silent
 
@@ -55,7 +56,7 @@ def objects(seed: int, noise: float) -> AlignedObjects:
 
 @pytest.fixture(scope="module")
 def trained() -> CrossmaWeights:
-    return train_crossma(objects(1, 0.7), objects(2, 0.7), CONFIG, 0, silent)
+    return train_crossma(CrossFitted(objects(1, 0.7), objects(2, 0.7)), CONFIG, 0, silent)
 
 
 def test_what_belongs_together_agrees_better(trained: CrossmaWeights) -> None:
@@ -69,6 +70,29 @@ def test_what_belongs_together_agrees_better(trained: CrossmaWeights) -> None:
     np.testing.assert_allclose(full.attention.sum(axis=1), 1.0, rtol=1e-5)
     # Without a level that the text is part of, no text is better than another.
     assert blind.texts.mean == 0.0
+
+
+def unseen(things: AlignedObjects, seed: int) -> AlignedObjects:
+    """With vectors of the views that say nothing: what a picture shows must be learnt from its looks."""
+    noise = np.random.default_rng(seed).normal(size=things.images.shape)
+    return attrs.evolve(things, images=unit(noise))
+
+
+def test_named_pictures_widen_what_few_objects_teach() -> None:
+    """Four objects teach little; pictures of forty other things, which have no mesh, teach more."""
+    few, held, many = (unseen(objects(seed, 0.3), seed) for seed in (1, 3, 8))
+    few = few.rows(np.arange(4))
+    pictures = AlignedPictures(
+        many.names, many.tokens, many.mask, many.views[:, :1], many.texts, many.images[:, :1]
+    )
+    config = attrs.evolve(CONFIG, loop=attrs.evolve(CONFIG.loop, batch=4, steps=40), text_shape=0.0)
+
+    def worth(shown: AlignedPictures | None) -> float:
+        weights = train_crossma(CrossFitted(few, held, shown), config, 0, silent)
+        (figures,) = measure_alignment(held, [Variant("image-text", (0.0, 0.0, 1.0), weights.model)])
+        return figures.texts.mean
+
+    assert worth(pictures) > worth(None) + 0.05
 
 
 def test_percentiles_are_flat_for_mismatches_and_high_for_matches(trained: CrossmaWeights) -> None:

@@ -8,7 +8,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from uni4d_setup import addon_archives, blenders, debian, environments, newest_blender
+from uni4d_setup import (
+    addon_archives,
+    blenders,
+    debian,
+    environments,
+    foreign_readers,
+    newest_blender,
+)
 from uni4d_setup.checks import run_checks
 from uni4d_setup.console import Step, note, run_attached
 from uni4d_setup.errors import SetupError
@@ -17,8 +24,8 @@ from uni4d_setup.layout import DIST, LOCAL_CACHE, ROOT, VENV, VENV_BPY, user_cac
 __all__ = ["addon", "bench", "check", "clean", "demo", "setup", "test", "where"]
 
 _EXTENTS = {
-    "quick": "not slow and not long and not blender and not window and not newest",
-    "default": "not newest and not long",
+    "quick": "not slow and not long and not blender and not window and not newest and not readers",
+    "default": "not newest and not long and not readers",
     "all": "",
 }
 """What each extent of ``build.py test`` selects, as pytest's ``-m``."""
@@ -96,6 +103,8 @@ def test(quick: bool, everything: bool, more: Sequence[str]) -> int:
         _ensure_compiler()
         environments.ensure_bpy()
         _prepare_real_blenders(everything)
+    if everything:
+        foreign_readers.ensure()
     extent = "quick" if quick else "all" if everything else "default"
     selection = ["-m", _EXTENTS[extent]] if _EXTENTS[extent] else []
     # The checks are tests too (tests/test_code_checks.py), so that pytest's summary tells of everything.

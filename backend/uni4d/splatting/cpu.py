@@ -7,21 +7,24 @@ pass reuses it. Gradients reach every tensor of the scene and the cameras of bot
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from uni4d.splatting import native
-from uni4d.splatting.scene import Scene
+from uni4d.splatting.scene import Rendered, Scene
 
 __all__ = ["render"]
 
 _NAMES = (
-    *("means", "quaternions", "scales", "opacities", "colors", "views", "intrinsics"),
+    *("means", "quaternions", "scales", "opacities", "colors", "views", "intrinsics", "backgrounds"),
     *("other_means", "other_views", "other_intrinsics"),
 )
 """The differentiable inputs: fields of :class:`native.Batch` and :class:`native.Gradients`."""
+_OUTPUTS = ("image", "alpha", "depth", "flow")
 _RANKS = {"means": 2, "quaternions": 2, "scales": 2, "opacities": 1, "colors": 2, "other_means": 2}
 """Of the splats of one image; one more if every image has its own."""
 _RECORD_FLOATS = 16
@@ -29,29 +32,30 @@ _MOMENTS = 6
 _TILE = 16
 
 
-def render(scene: Scene) -> Tensor:
-    """``[B, F + 1, H, W]``: premultiplied red, green, blue, depth, with flow its x and y; transmittance."""
+def render(scene: Scene) -> Rendered:
+    """``B`` images."""
     cameras, other = scene.cameras, scene.other
     tensors = [scene.means, scene.quaternions, scene.scales, scene.opacities, scene.colors]
-    tensors += [cameras.world_to_camera, cameras.intrinsics]
+    tensors += [cameras.world_to_camera, cameras.intrinsics, scene.background]
     if other is not None:
         tensors += [other.means, other.cameras.world_to_camera, other.cameras.intrinsics]
-    planes: Tensor = _Planes.apply(scene, *tensors)  # type: ignore[no-untyped-call]
-    return planes
+    return Rendered(*_Rasterised.apply(scene, *tensors))  # type: ignore[no-untyped-call]
 
 
-class _Planes(torch.autograd.Function):
+class _Rasterised(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, scene: Scene, *tensors: Tensor) -> Tensor:
+    def forward(ctx: Any, scene: Scene, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
         inputs = [t.detach().contiguous() for t in tensors]
         ctx.job = _Job(inputs, scene)
         ctx.save_for_backward(*inputs)
-        return ctx.job.composite()  # type: ignore[no-any-return]
+        return ctx.job.drawn()  # type: ignore[no-any-return]
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         inputs = ctx.saved_tensors  # raises if one was changed in place meanwhile
-        return (None, *ctx.job.backward(gradients[0].contiguous(), inputs))
+        return (None, *ctx.job.backward(gradients, inputs))
 
 
 class _Job:
@@ -86,27 +90,34 @@ class _Job:
                 own = tensor.ndim > _RANKS[name]
                 setattr(self._batch, f"{name}_step", tensor[0].numel() if own else 0)
 
-    def composite(self) -> Tensor:
-        """``[B, F + 1, H, W]``"""
+    def drawn(self) -> tuple[Tensor, ...]:
+        """Image, alpha, depth, and flow if there is another moment."""
         library, batch = native.load(), ctypes.byref(self._batch)
         total = library.uni4d_project(batch)
         if total < 0:
             raise MemoryError(f"rasterise: the splats cover more than 2³¹ tiles, in images {self._shape}")
-        self._pairs = torch.empty(total, 2, dtype=torch.int32)
-        out = torch.empty(self._shape)
-        self._batch.pairs, self._batch.out = self._pairs.data_ptr(), out.data_ptr()
+        self._pairs, self._planes = torch.empty(total, 2, dtype=torch.int32), torch.empty(self._shape)
+        self._batch.pairs, self._batch.planes = self._pairs.data_ptr(), self._planes.data_ptr()
         if library.uni4d_composite(batch):
             raise MemoryError(f"rasterise: no memory to sort {self._records.shape[1]} splats")
-        self._out = out.detach()  # shares the storage without being the output, which would keep this alive
-        return out
+        images, _, height, width = self._shape
+        channels: list[list[int]] = [[3], [], []] if self._features == 4 else [[3], [], [], [2]]
+        drawn = tuple(torch.empty(images, height, width, *own) for own in channels)
+        for name, tensor in zip(_OUTPUTS, drawn, strict=False):
+            setattr(self._batch, name, tensor.data_ptr())
+        library.uni4d_finish(batch)
+        return drawn
 
-    def backward(self, gradient: Tensor, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    def backward(self, gradients: Sequence[Tensor | None], inputs: Sequence[Tensor]) -> list[Tensor]:
         """Gradients of the inputs, in their order."""
         found = [torch.zeros_like(t) for t in inputs]
-        room = torch.empty(len(self._pairs), _MOMENTS + self._features)
-        to = native.Gradients(out=gradient.data_ptr(), pairs=room.data_ptr())
-        for name, tensor in zip(_NAMES, found, strict=False):
-            setattr(to, name, tensor.data_ptr())
+        given = [None if g is None else g.contiguous() for g in gradients]
+        planes = torch.empty(self._shape)
+        pairs = torch.empty(len(self._pairs), _MOMENTS + self._features)
+        to = native.Gradients(planes=planes.data_ptr(), pairs=pairs.data_ptr())
+        for name, tensor in (*zip(_OUTPUTS, given, strict=False), *zip(_NAMES, found, strict=False)):
+            if tensor is not None:
+                setattr(to, name, tensor.data_ptr())
         if native.load().uni4d_backward(ctypes.byref(self._batch), ctypes.byref(to)):
-            raise MemoryError("rasterise: no memory for the gradients of the cameras")
+            raise MemoryError("rasterise: no memory for the gradients of cameras and backgrounds")
         return found

@@ -9,17 +9,16 @@ from __future__ import annotations
 import importlib.util
 
 import torch
-from torch import Tensor
 
-from uni4d.splatting.reference import displacements
-from uni4d.splatting.scene import Scene
+from uni4d.splatting.reference import displacements, finish
+from uni4d.splatting.scene import Rendered, Scene
 from uni4d_shared.errors import Uni4DError
 
 __all__ = ["render"]
 
 
-def render(scene: Scene) -> Tensor:
-    """``[B, F + 1, H, W]``: premultiplied red, green, blue, depth, with flow its x and y; transmittance."""
+def render(scene: Scene) -> Rendered:
+    """``B`` images."""
     _check(scene)
     import gsplat  # type: ignore[import-not-found, unused-ignore]
 
@@ -52,7 +51,7 @@ def render(scene: Scene) -> Tensor:
     size = images, cameras.height, cameras.width
     rendered, alphas = rendered.reshape(*size, -1), alphas.reshape(*size, 1)
     planes = torch.cat([rendered[..., :3], rendered[..., -1:], rendered[..., 3:-1], 1.0 - alphas], dim=-1)
-    return planes.permute(0, 3, 1, 2)
+    return finish(planes.permute(0, 3, 1, 2), scene.background)
 
 
 def _check(scene: Scene) -> None:

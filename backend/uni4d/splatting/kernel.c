@@ -150,7 +150,7 @@ INLINE void tile_forward(const batch *job, int64_t image, int tile, const int fe
     const int64_t plane = (int64_t)width * height, tiles = (int64_t)tiles_x * ((height + TILE - 1) / TILE);
     const int32_t *start = job->tile_start + image * tiles + tile;
     const record *records = (const record *)job->records + image * job->count;
-    float *out = job->out + image * (features + 1) * plane;
+    float *planes = job->planes + image * (features + 1) * plane;
     f8 value[MAX_FEATURES][BLOCKS][TILE], T[BLOCKS][TILE], columns[BLOCKS];
     memset(value, 0, (size_t)features * sizeof value[0]);
     for (int block = 0; block < BLOCKS; block++) {
@@ -178,7 +178,7 @@ INLINE void tile_forward(const batch *job, int64_t image, int tile, const int fe
         const int x = x0 + block * LANES, count = width - x < LANES ? width - x : LANES;
         if (count <= 0) break;
         for (int row = 0; row < TILE && y0 + row < height; row++) {
-            float *at = out + (int64_t)(y0 + row) * width + x;
+            float *at = planes + (int64_t)(y0 + row) * width + x;
             const f8 end = max8(T[block][row], -T[block][row]);
             for (int c = 0; c < features; c++) memcpy(at + c * plane, &value[c][block][row], (size_t)count * 4);
             memcpy(at + features * plane, &end, (size_t)count * 4);
@@ -186,7 +186,7 @@ INLINE void tile_forward(const batch *job, int64_t image, int tile, const int fe
     }
 }
 
-/* Bins and composites: fills `tile_start`, `pairs` and `out`. -1 without memory. */
+/* Bins and composites: fills `tile_start`, `pairs` and `planes`. -1 without memory. */
 int32_t uni4d_composite(const batch *job) {
     const int tiles = ((job->width + TILE - 1) / TILE) * ((job->height + TILE - 1) / TILE);
     int failed = 0;
@@ -222,7 +222,8 @@ INLINE void tile_backward(const batch *job, const gradients *to, int64_t image, 
     const int32_t *start = job->tile_start + image * tiles + tile;
     if (start[0] == start[1]) return;
     const record *records = (const record *)job->records + image * job->count;
-    const float *out = job->out + image * (features + 1) * plane, *g_out = to->out + image * (features + 1) * plane;
+    const float *planes = job->planes + image * (features + 1) * plane;
+    const float *g_planes = to->planes + image * (features + 1) * plane;
     f8 g[BLOCKS][TILE][MAX_FEATURES], later[BLOCKS][TILE], T[BLOCKS][TILE], columns[BLOCKS];
     for (int block = 0; block < BLOCKS; block++) {
         const int x = x0 + block * LANES;
@@ -232,11 +233,11 @@ INLINE void tile_backward(const batch *job, const gradients *to, int64_t image, 
             /* what all splats behind contribute to the loss; each splat takes its own share off */
             f8 sum = {0};
             for (int c = 0; c < features; c++) {
-                g[block][row][c] = load8(g_out + c * plane, x, y0 + row, width, height);
-                sum = fma8(load8(out + c * plane, x, y0 + row, width, height), g[block][row][c], sum);
+                g[block][row][c] = load8(g_planes + c * plane, x, y0 + row, width, height);
+                sum = fma8(load8(planes + c * plane, x, y0 + row, width, height), g[block][row][c], sum);
             }
-            later[block][row] = fma8(load8(out + features * plane, x, y0 + row, width, height),
-                                     load8(g_out + features * plane, x, y0 + row, width, height), sum);
+            later[block][row] = fma8(load8(planes + features * plane, x, y0 + row, width, height),
+                                     load8(g_planes + features * plane, x, y0 + row, width, height), sum);
         }
     }
     int finished = 0;
@@ -289,9 +290,10 @@ INLINE void tile_backward(const batch *job, const gradients *to, int64_t image, 
     }
 }
 
-/* Adds the gradients of everything that went into `out`. -1 without memory. */
+/* From the gradients of what came out to those of what went in. -1 without memory. */
 int32_t uni4d_backward(const batch *job, const gradients *to) {
     const int tiles = ((job->width + TILE - 1) / TILE) * ((job->height + TILE - 1) / TILE);
+    if (unfinish(job, to)) return -1;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(job->threads)
     for (int64_t at = 0; at < job->images * tiles; at++) {
         if (job->features == 4)

@@ -3,6 +3,7 @@
  *     projection.c   splats -> their shapes on the image plane ("records"), and the gradients back
  *     binning.c      which splats touch which tile of the image, nearest first
  *     kernel.c       compositing, and its gradients
+ *     background.c   what the caller sees: the image over its background, alpha, depth, flow
  *
  * Plain C ABI, no global state, no allocation that outlives a call. The number of threads never changes a bit of
  * any result: whatever is added up is added in an order of its own.
@@ -41,14 +42,18 @@ typedef struct {
     int64_t *first_pair;            /* [images n + 1] the (splat, tile) pairs of splat i of image b: b n + i */
     int32_t *tile_start;            /* [images tiles + 1] where each tile's entries begin in `pairs` */
     int32_t *pairs;                 /* [M, 2] (splat, pair) */
-    float *out;                     /* [images, F + 1, height, width] features, and the final T */
+    const float *backgrounds;       /* [images, 3] */
+    float *planes;                  /* [images, F + 1, height, width] composited features, and the final T */
+    float *image, *alpha, *depth;   /* [images, height, width, 3], [images, height, width] twice */
+    float *flow;                    /* [images, height, width, 2], or NULL without flow */
 } batch;
 
-/* Gradients of everything above, zero on entry. */
+/* Gradients: of what came out (NULL where there is none), room to work in, and of what went in (zero on entry). */
 typedef struct {
-    const float *out;               /* dL/dout */
-    float *pairs;                   /* [M, MOMENTS + F] room to work in, need not be zero */
-    float *means, *quaternions, *scales, *opacities, *colors, *views, *intrinsics;
+    const float *image, *alpha, *depth, *flow;
+    float *planes; /* as above */
+    float *pairs;  /* [M, MOMENTS + F] */
+    float *means, *quaternions, *scales, *opacities, *colors, *views, *intrinsics, *backgrounds;
     float *other_means, *other_views, *other_intrinsics;
 } gradients;
 
@@ -71,6 +76,7 @@ typedef struct {
 
 rect touched_tiles(const record *splat, int tiles_x, int tiles_y);
 int bin_image(const batch *job, int64_t image);
+int unfinish(const batch *job, const gradients *to);
 int project_backward(const batch *job, const gradients *to);
 
 #endif

@@ -30,7 +30,8 @@ __all__ = ["Batch", "Gradients", "KernelUnavailable", "available", "load", "turn
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _SOURCES = tuple(
-    Path(__file__).with_name(name) for name in ("kernel.c", "projection.c", "binning.c", "carry.c")
+    Path(__file__).with_name(name)
+    for name in ("kernel.c", "projection.c", "binning.c", "background.c", "carry.c")
 )
 _HEADER = Path(__file__).with_name("kernel.h")
 _FLAGS = ("-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
@@ -128,6 +129,7 @@ def _open(path: Path) -> ctypes.CDLL:
         "uni4d_abi": ([], count),
         "uni4d_project": ([pointer], count),
         "uni4d_composite": ([pointer], integer),
+        "uni4d_finish": ([pointer], None),
         "uni4d_backward": ([pointer, pointer], integer),
         "uni4d_turn": ([count, count, *[pointer] * 6, integer], None),
     }
@@ -152,7 +154,11 @@ class Batch(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("means", "quaternions", "scales", "opacities", "colors")),
         *((name, ctypes.c_void_p) for name in ("views", "intrinsics")),
         *((name, ctypes.c_void_p) for name in ("other_means", "other_views", "other_intrinsics")),
-        *((name, ctypes.c_void_p) for name in ("records", "first_pair", "tile_start", "pairs", "out")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("records", "first_pair", "tile_start", "pairs", "backgrounds")
+        ),
+        *((name, ctypes.c_void_p) for name in ("planes", "image", "alpha", "depth", "flow")),
     )
 
 
@@ -160,9 +166,9 @@ class Gradients(ctypes.Structure):
     """``gradients`` of ``kernel.h``."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("out", "pairs")),
+        *((name, ctypes.c_void_p) for name in ("image", "alpha", "depth", "flow", "planes", "pairs")),
         *((name, ctypes.c_void_p) for name in ("means", "quaternions", "scales", "opacities", "colors")),
-        *((name, ctypes.c_void_p) for name in ("views", "intrinsics")),
+        *((name, ctypes.c_void_p) for name in ("views", "intrinsics", "backgrounds")),
         *((name, ctypes.c_void_p) for name in ("other_means", "other_views", "other_intrinsics")),
     )
 

@@ -31,6 +31,21 @@ static camera read_camera(const float *view, const float *k, int width, int heig
     return c;
 }
 
+/* The cameras of one image, at this moment and, with flow, at the other. */
+typedef struct {
+    camera here, there;
+} eyes;
+
+static eyes read_cameras(const batch *job, int64_t image) {
+    eyes both;
+    memset(&both, 0, sizeof both);
+    both.here = read_camera(job->views + 16 * image, job->intrinsics + 9 * image, job->width, job->height);
+    if (job->features > 4)
+        both.there =
+            read_camera(job->other_views + 16 * image, job->other_intrinsics + 9 * image, job->width, job->height);
+    return both;
+}
+
 static inline double dot(const double *a, const double *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
 static inline void cross(const double *a, const double *b, double *out) {
@@ -151,43 +166,44 @@ static record record_of(const point *at, const ellipse *e, double opacity) {
     return r;
 }
 
+static record see_splat(const batch *job, const eyes *by, int64_t b, int64_t i) {
+    point here, there;
+    ellipse e;
+    record r;
+    memset(&r, 0, sizeof r);
+    if (!see_point(&by->here, job->means + b * job->means_step + 3 * i, job->near, &here)) return r;
+    see_ellipse(&by->here, &here, job->quaternions + b * job->quaternions_step + 4 * i,
+                job->scales + b * job->scales_step + 3 * i, job->low_pass, job->antialiased, &e);
+    r = record_of(&here, &e, job->opacities[b * job->opacities_step + i]);
+    for (int k = 0; k < 3; k++) r.features[k] = job->colors[b * job->colors_step + 3 * i + k];
+    r.features[3] = (float)here.z;
+    if (job->features > 4 &&
+        see_point(&by->there, job->other_means + b * job->other_means_step + 3 * i, job->near, &there)) {
+        r.features[4] = (float)(there.x - here.x);
+        r.features[5] = (float)(there.y - here.y);
+    }
+    return r;
+}
+
 /* Fills `records` and `first_pair`. Returns the number of (splat, tile) pairs, or -1 when it exceeds 2^31. */
 int64_t uni4d_project(const batch *job) {
     const int tiles_x = (job->width + TILE - 1) / TILE, tiles_y = (job->height + TILE - 1) / TILE;
-    const int64_t n = job->count, all = job->images * n;
+    const int64_t n = job->count, chunks = (n + CHUNK - 1) / CHUNK, all = job->images * n;
     record *records = job->records;
 #pragma omp parallel for schedule(static) num_threads(job->threads)
-    for (int64_t at = 0; at < all; at += CHUNK)
-        for (int64_t to = at, end = at + CHUNK < all ? at + CHUNK : all; to < end; to++) {
-            const int64_t b = to / n, i = to % n;
-            const camera c = read_camera(job->views + 16 * b, job->intrinsics + 9 * b, job->width, job->height);
-            const float *color = job->colors + b * job->colors_step + 3 * i;
-            point here;
-            record r;
-            memset(&r, 0, sizeof r);
-            if (see_point(&c, job->means + b * job->means_step + 3 * i, job->near, &here)) {
-                ellipse e;
-                see_ellipse(&c, &here, job->quaternions + b * job->quaternions_step + 4 * i,
-                            job->scales + b * job->scales_step + 3 * i, job->low_pass, job->antialiased, &e);
-                r = record_of(&here, &e, job->opacities[b * job->opacities_step + i]);
-                for (int k = 0; k < 3; k++) r.features[k] = color[k];
-                r.features[3] = (float)here.z;
-            }
-            if (job->features > 4 && r.half_width > 0.0f) {
-                const camera other =
-                    read_camera(job->other_views + 16 * b, job->other_intrinsics + 9 * b, job->width, job->height);
-                point there;
-                if (see_point(&other, job->other_means + b * job->other_means_step + 3 * i, job->near, &there)) {
-                    r.features[4] = (float)(there.x - here.x);
-                    r.features[5] = (float)(there.y - here.y);
-                }
-            }
-            records[to] = r;
+    for (int64_t chunk = 0; chunk < job->images * chunks; chunk++) {
+        const int64_t b = chunk / chunks, first = (chunk % chunks) * CHUNK, end = first + CHUNK < n ? first + CHUNK : n;
+        const eyes by = read_cameras(job, b);
+        for (int64_t i = first; i < end; i++) {
+            const record r = see_splat(job, &by, b, i);
             const rect t = touched_tiles(&r, tiles_x, tiles_y);
-            job->first_pair[to + 1] = (int64_t)(t.x1 > t.x0 ? t.x1 - t.x0 : 0) * (t.y1 > t.y0 ? t.y1 - t.y0 : 0);
+            const int across = t.x1 > t.x0 ? t.x1 - t.x0 : 0, down = t.y1 > t.y0 ? t.y1 - t.y0 : 0;
+            records[b * n + i] = r;
+            job->first_pair[b * n + i + 1] = (int64_t)across * down;
         }
+    }
     job->first_pair[0] = 0;
-    for (int64_t to = 0; to < all; to++) job->first_pair[to + 1] += job->first_pair[to];
+    for (int64_t at = 0; at < all; at++) job->first_pair[at + 1] += job->first_pair[at];
     return job->first_pair[all] < INT32_MAX ? job->first_pair[all] : -1;
 }
 
@@ -282,39 +298,37 @@ static void axes_backward(const camera *c, const point *at, const ellipse *e, co
 }
 
 /* One splat of one image; `sum` [MOMENTS + F] is what its pairs say together. */
-static void splat_backward(const batch *job, const gradients *to, int64_t b, int64_t i, const double *sum,
-                           double *g_camera, double *g_other) {
-    const camera c = read_camera(job->views + 16 * b, job->intrinsics + 9 * b, job->width, job->height);
+static void splat_backward(const batch *job, const eyes *by, const gradients *to, int64_t b, int64_t i,
+                           const double *sum, double *g_camera, double *g_other) {
+    const camera *c = &by->here, *other = &by->there;
     const float *scales = job->scales + b * job->scales_step + 3 * i;
     point here;
     ellipse e;
-    see_point(&c, job->means + b * job->means_step + 3 * i, job->near, &here);
-    see_ellipse(&c, &here, job->quaternions + b * job->quaternions_step + 4 * i, scales, job->low_pass,
+    see_point(c, job->means + b * job->means_step + 3 * i, job->near, &here);
+    see_ellipse(c, &here, job->quaternions + b * job->quaternions_step + 4 * i, scales, job->low_pass,
                 job->antialiased, &e);
     double g_p[3], g_q[3], g_opacity, g_u = 0.0, g_v = 0.0, g_inverse = 0.0;
     ellipse_backward(&e, sum, job->opacities[b * job->opacities_step + i], g_p, g_q, &g_opacity);
     to->opacities[b * job->opacities_step + i] += (float)g_opacity;
     for (int k = 0; k < 3; k++) to->colors[b * job->colors_step + 3 * i + k] += (float)sum[MOMENTS + k];
-    axes_backward(&c, &here, &e, scales, g_p, g_q, to->scales + b * job->scales_step + 3 * i,
+    axes_backward(c, &here, &e, scales, g_p, g_q, to->scales + b * job->scales_step + 3 * i,
                   to->quaternions + b * job->quaternions_step + 4 * i, g_camera, &g_u, &g_v, &g_inverse);
     const double conic_a = e.yy / e.determinant, conic_b = -e.xy / e.determinant, conic_c = e.xx / e.determinant;
     double g_x = conic_a * sum[1] + conic_b * sum[2], g_y = conic_b * sum[1] + conic_c * sum[2];
     if (job->features > 4) {
-        const camera other =
-            read_camera(job->other_views + 16 * b, job->other_intrinsics + 9 * b, job->width, job->height);
         point there;
-        if (see_point(&other, job->other_means + b * job->other_means_step + 3 * i, job->near, &there)) {
+        if (see_point(other, job->other_means + b * job->other_means_step + 3 * i, job->near, &there)) {
             const double moved_x = sum[MOMENTS + 4], moved_y = sum[MOMENTS + 5];
             double other_u = 0.0, other_v = 0.0;
-            pixel_backward(&other, &there, moved_x, moved_y, &other_u, &other_v, g_other);
-            point_backward(&other, &there, other_u, other_v, 0.0, 0.0,
+            pixel_backward(other, &there, moved_x, moved_y, &other_u, &other_v, g_other);
+            point_backward(other, &there, other_u, other_v, 0.0, 0.0,
                            to->other_means + b * job->other_means_step + 3 * i, g_other);
             g_x -= moved_x;
             g_y -= moved_y;
         }
     }
-    pixel_backward(&c, &here, g_x, g_y, &g_u, &g_v, g_camera);
-    point_backward(&c, &here, g_u, g_v, g_inverse, sum[MOMENTS + 3], to->means + b * job->means_step + 3 * i, g_camera);
+    pixel_backward(c, &here, g_x, g_y, &g_u, &g_v, g_camera);
+    point_backward(c, &here, g_u, g_v, g_inverse, sum[MOMENTS + 3], to->means + b * job->means_step + 3 * i, g_camera);
 }
 
 static void write_camera(const double *from, float *view, float *intrinsics) {
@@ -335,6 +349,7 @@ int project_backward(const batch *job, const gradients *to) {
     for (int64_t chunk = 0; chunk < chunks; chunk++)
         for (int64_t b = 0; b < job->images; b++) {
             double *g_camera = cameras + (chunk * job->images + b) * 2 * CAMERA;
+            const eyes by = read_cameras(job, b);
             const int64_t end = (chunk + 1) * CHUNK < n ? (chunk + 1) * CHUNK : n;
             for (int64_t i = chunk * CHUNK; i < end; i++) {
                 const int64_t *pairs = job->first_pair + b * n + i;
@@ -342,7 +357,7 @@ int project_backward(const batch *job, const gradients *to) {
                 double sum[MOMENTS + MAX_FEATURES] = {0.0};
                 for (int64_t pair = pairs[0]; pair < pairs[1]; pair++)
                     for (int64_t k = 0; k < width; k++) sum[k] += to->pairs[width * pair + k];
-                splat_backward(job, to, b, i, sum, g_camera, g_camera + CAMERA);
+                splat_backward(job, &by, to, b, i, sum, g_camera, g_camera + CAMERA);
             }
         }
     for (int64_t b = 0; b < job->images; b++) {

@@ -16,7 +16,7 @@ they are given (sRGB throughout Uni4D).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -24,25 +24,11 @@ from torch import Tensor
 from uni4d.splatting import cpu, cuda, native, reference
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.projection import LOW_PASS
-from uni4d.splatting.scene import AnyCameras, CameraTensors, OtherMoment, Scene, broadcast
+from uni4d.splatting.scene import AnyCameras, CameraTensors, OtherMoment, Rendered, Scene, broadcast
 
 __all__ = ["Implementation", "Rendered", "rasterise", "render"]
 
 Implementation = Literal["auto", "cpu", "torch", "gsplat"]
-
-
-class Rendered(NamedTuple):
-    """What :func:`rasterise` returns; ``...`` are the dimensions of the batch, if it is one."""
-
-    image: Tensor
-    """``[..., H, W, 3]`` composited over the background."""
-    alpha: Tensor
-    """``[..., H, W]`` in [0, 1]."""
-    depth: Tensor
-    """``[..., H, W]`` expected depth Σ w z / Σ w in metres; ``inf`` where nothing is."""
-    flow: Tensor | None = None
-    """``[..., H, W, 2]`` expected displacement Σ w (p' - p) / Σ w in pixels (x, y) to the other moment,
-    if one was given; 0 where nothing is."""
 
 
 def rasterise(
@@ -90,19 +76,28 @@ def rasterise(
         )
     _check_others(means, seen_by, backdrop, other)
     shape = _batch_shape(splats, seen_by, backdrop, other)
-    batched = [_batched(t, rank, shape) for t, rank in zip(splats, _RANKS, strict=True)]
     if other is not None:
         other = OtherMoment(_batched(other.means, 2, shape), _batched_cameras(other.cameras, shape))
     scene = Scene(
-        *batched,
+        means=_batched(means, 2, shape),
+        quaternions=_batched(quaternions, 2, shape),
+        scales=_batched(scales, 2, shape),
+        opacities=_batched(opacities, 1, shape),
+        colors=_batched(colors, 2, shape),
         cameras=_batched_cameras(seen_by, shape),
+        background=backdrop.expand(*shape, 3).reshape(-1, 3),
         other=other,
         near=near,
         low_pass=low_pass,
         antialiased=antialiased,
     )
-    planes = {"cpu": cpu, "torch": reference, "gsplat": cuda}[chosen].render(scene)
-    return _finish(planes.reshape(*shape, *planes.shape[1:]), backdrop)
+    image, alpha, depth, flow = {"cpu": cpu, "torch": reference, "gsplat": cuda}[chosen].render(scene)
+    return Rendered(
+        image.reshape(*shape, *image.shape[1:]),
+        alpha.reshape(*shape, *alpha.shape[1:]),
+        depth.reshape(*shape, *depth.shape[1:]),
+        None if flow is None else flow.reshape(*shape, *flow.shape[1:]),
+    )
 
 
 def render(
@@ -230,16 +225,3 @@ def _choose(implementation: Implementation, means: Tensor) -> str:
     elif implementation not in ("torch", "gsplat"):
         raise ValueError(f"rasterise: unknown implementation {implementation!r}")
     return implementation
-
-
-def _finish(planes: Tensor, background: Tensor) -> Rendered:
-    """``[..., F + 1, H, W]`` over ``[..., 3]``."""
-    *features, transmittance = planes.unbind(-3)
-    premultiplied = torch.stack(features[:3], dim=-1)
-    image = premultiplied + transmittance[..., None] * background[..., None, None, :]
-    alpha = 1.0 - transmittance
-    hit = alpha > 0
-    divisor = torch.where(hit, alpha, torch.ones_like(alpha))
-    depth = torch.where(hit, features[3] / divisor, torch.full_like(alpha, torch.inf))
-    flow = torch.stack(features[4:], dim=-1) / divisor[..., None] if len(features) > 4 else None
-    return Rendered(image, alpha, depth, flow)

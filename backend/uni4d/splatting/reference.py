@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from uni4d.splatting.projection import project, project_points
-from uni4d.splatting.scene import OtherMoment, Scene
+from uni4d.splatting.scene import OtherMoment, Rendered, Scene
 
-__all__ = ["composite", "displacements", "render"]
+__all__ = ["composite", "displacements", "finish", "render"]
 
 _TILE = 16
 _ALPHA_MIN = 1.0 / 255.0
@@ -20,8 +20,8 @@ _ALPHA_MAX = 0.99
 _T_STOP = 1e-4
 
 
-def render(scene: Scene) -> Tensor:
-    """``[B, F + 1, H, W]``: premultiplied red, green, blue, depth, with flow its x and y; transmittance."""
+def render(scene: Scene) -> Rendered:
+    """``B`` images."""
     cameras, images = scene.cameras, scene.images
     projected = project(
         *(scene.means, scene.quaternions, scene.scales, cameras.world_to_camera, cameras.intrinsics),
@@ -36,10 +36,30 @@ def render(scene: Scene) -> Tensor:
     features = [colors, projected.depths[..., None]]
     if scene.other is not None:
         features.append(displacements(scene, scene.other))
-    every = (projected.means, projected.conics, opacities, torch.cat(features, dim=-1), projected.depths)
-    return torch.stack(
-        [composite(*(t[image] for t in every), cameras.width, cameras.height) for image in range(images)]
+    means, conics, depths = projected.means, projected.conics, projected.depths
+    every = torch.cat(features, dim=-1)
+    planes = torch.stack(
+        [
+            composite(means[b], conics[b], opacities[b], every[b], depths[b], cameras.width, cameras.height)
+            for b in range(images)
+        ]
     )
+    return finish(planes, scene.background)
+
+
+def finish(
+    planes: Tensor,  # [B, F + 1, H, W] premultiplied red, green, blue, depth, with flow its x and y; T
+    background: Tensor,  # [B, 3]
+) -> Rendered:
+    """Over the background, and divided by alpha what is a mean."""
+    *features, transmittance = planes.unbind(1)
+    image = torch.stack(features[:3], dim=-1) + transmittance[..., None] * background[:, None, None, :]
+    alpha = 1.0 - transmittance
+    hit = alpha > 0
+    divisor = torch.where(hit, alpha, torch.ones_like(alpha))
+    depth = torch.where(hit, features[3] / divisor, torch.full_like(alpha, torch.inf))
+    flow = torch.stack(features[4:], dim=-1) / divisor[..., None] if len(features) > 4 else None
+    return Rendered(image, alpha, depth, flow)
 
 
 def displacements(scene: Scene, other: OtherMoment) -> Tensor:

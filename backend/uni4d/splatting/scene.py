@@ -1,9 +1,10 @@
-"""What one call of the rasteriser draws: splats, cameras that gradients can reach, and options."""
+"""What one call of the rasteriser draws: splats, cameras that gradients can reach; and what it returns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from uni4d_shared.types import Camera
 
-__all__ = ["AnyCameras", "CameraTensors", "OtherMoment", "Scene", "broadcast"]
+__all__ = ["AnyCameras", "CameraTensors", "OtherMoment", "Rendered", "Scene", "broadcast"]
 
 
 def broadcast(*shapes: torch.Size) -> torch.Size:
@@ -72,6 +73,20 @@ class CameraTensors:
 AnyCameras = Camera | CameraTensors | Sequence[Camera | CameraTensors]
 
 
+class Rendered(NamedTuple):
+    """What :func:`~uni4d.splatting.rasterise.rasterise` returns; ``...``: the dimensions of a batch."""
+
+    image: Tensor
+    """``[..., H, W, 3]`` composited over the background."""
+    alpha: Tensor
+    """``[..., H, W]`` in [0, 1]."""
+    depth: Tensor
+    """``[..., H, W]`` expected depth Σ w z / Σ w in metres; ``inf`` where nothing is."""
+    flow: Tensor | None = None
+    """``[..., H, W, 2]`` expected displacement Σ w (p' - p) / Σ w in pixels (x, y) to the other moment,
+    if one was given; 0 where nothing is."""
+
+
 @dataclass(frozen=True)
 class OtherMoment:
     """Where the same splats are at another moment, for flow."""
@@ -98,6 +113,8 @@ class Scene:
     """``[N, 3]`` or ``[B, N, 3]``"""
     cameras: CameraTensors
     """``[B]``"""
+    background: Tensor
+    """``[B, 3]``"""
     other: OtherMoment | None
     """With it, flow is drawn too."""
     near: float

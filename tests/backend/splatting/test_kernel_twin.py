@@ -1,0 +1,132 @@
+"""The C kernel agrees with its plain twin, the twin with finite differences, and threads change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from harness.splat_calls import Call, camera_of, weighted_sum
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+
+def rounding_decides(call: Call) -> bool:
+    """Whether a splat lies so close to a cut (alpha 1/255, T 1e-4) that the last digits say if it counts."""
+    images = []
+    with torch.no_grad():
+        for factor in (1 - 3e-5, 1 + 3e-5):
+            leaves = list(call.leaves)
+            leaves[3] = leaves[3] * factor
+            images.append(Call(tuple(leaves), call.width, call.height, call.antialiased).draw("torch").image)
+    return bool(((images[0] - images[1]).abs() > 1e-4).any())
+
+
+@given(
+    count=st.integers(1, 300),
+    seed=st.integers(0, 2**31 - 1),
+    width=st.integers(1, 60),
+    height=st.integers(1, 40),
+    size=st.floats(0.002, 0.4),
+    distance=st.floats(0.3, 6.0),
+    flow=st.booleans(),
+    antialiased=st.booleans(),
+)
+@settings(max_examples=30)
+def test_kernel_agrees_with_its_twin(
+    random_scene: Callable[..., Any],
+    count: int,
+    seed: int,
+    width: int,
+    height: int,
+    size: float,
+    distance: float,
+    flow: bool,
+    antialiased: bool,
+) -> None:
+    """Values to 1e-4, gradients of splats, cameras, background and the other moment to 1e-3 of their norm."""
+    scene, camera = random_scene(count, seed, size), camera_of(width, height, distance)
+    single = Call.random(scene, camera, seed, flow=flow, antialiased=antialiased).at(torch.float32)
+    double = single.at(torch.float64)
+    assume(not rounding_decides(double))
+    fast, slow = single.draw("cpu"), double.draw("torch")
+    torch.testing.assert_close(fast.image.double(), slow.image, atol=1e-4, rtol=0)
+    torch.testing.assert_close(fast.alpha.double(), slow.alpha, atol=1e-4, rtol=0)
+    solid = slow.alpha > 0.01
+    torch.testing.assert_close(fast.depth.double()[solid], slow.depth[solid], atol=1e-4, rtol=1e-4)
+    assert torch.equal(torch.isinf(fast.depth), torch.isinf(slow.depth))
+    if flow:
+        assert fast.flow is not None and slow.flow is not None
+        scale = 1.0 + float(slow.flow.detach().abs().max())
+        torch.testing.assert_close(fast.flow.double()[solid], slow.flow[solid], atol=1e-4 * scale, rtol=1e-4)
+    fast_gradients, slow_gradients = single.gradients(fast), double.gradients(slow)
+    for name, expected in slow_gradients.items():
+        error = float((fast_gradients[name].double() - expected).norm())
+        assert error <= 1e-3 * float(expected.norm()) + 1e-5, name
+
+
+@pytest.mark.parametrize("antialiased", [False, True])
+def test_gradients_of_the_twin_are_finite_differences(
+    random_scene: Callable[..., Any], antialiased: bool
+) -> None:
+    """In splats, background, the 4×4 and the intrinsics of both cameras, and the other moment's means."""
+    scene, camera = random_scene(6, 3, 0.3, torch.float64), camera_of(18, 14)
+    call = Call.random(scene, camera, 5, flow=True, antialiased=antialiased).at(torch.float64)
+
+    def outputs(*leaves: Any) -> tuple[torch.Tensor, ...]:
+        rendered = Call(leaves, call.width, call.height, antialiased).draw("torch")
+        assert rendered.flow is not None
+        solid = rendered.alpha.detach() > 0.1
+        return rendered.image, rendered.alpha, rendered.depth[solid], rendered.flow[solid]
+
+    assert torch.autograd.gradcheck(outputs, call.leaves, eps=1e-6, atol=1e-5, rtol=1e-3, fast_mode=True)
+
+
+def test_gradients_where_the_view_is_limited_are_finite_differences(
+    random_scene: Callable[..., Any],
+) -> None:
+    """Splats far beside the image, whose Jacobian stops at 1.3 half fields of view, and depends on them."""
+    scene = list(random_scene(20, 4, 1.0, torch.float64))
+    scene[0] = scene[0] * 3
+    call = Call.random(scene, camera_of(12, 10, 2.0), 6, flow=False).at(torch.float64)
+    splats, (_, intrinsics, _) = call.leaves[:5], call.leaves[5:]
+
+    def measure(matrix: torch.Tensor) -> torch.Tensor:
+        leaves = (*splats, call.leaves[5], matrix, call.leaves[7])
+        return weighted_sum(Call(leaves, call.width, call.height).draw("torch"))
+
+    assert torch.autograd.gradcheck(measure, (intrinsics,), eps=1e-6, atol=1e-5, rtol=1e-3)
+
+
+def test_results_do_not_depend_on_the_number_of_threads(random_scene: Callable[..., Any]) -> None:
+    """To the last bit, in values and in every gradient."""
+    threads = torch.get_num_threads()
+    call = Call.random(random_scene(700, 8), camera_of(70, 60), 1, flow=True, antialiased=True)
+    results = []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            own = call.at(torch.float32)
+            rendered = own.draw("cpu")
+            results.append((rendered, own.gradients(rendered)))
+    finally:
+        torch.set_num_threads(threads)
+    first, first_gradients = results[0]
+    for rendered, gradients in results[1:]:
+        for own_value, value in zip(rendered, first, strict=True):
+            assert own_value is not None and value is not None and torch.equal(own_value, value)
+        for name, gradient in first_gradients.items():
+            assert torch.equal(gradients[name], gradient), name
+
+
+@pytest.mark.parametrize("implementation", ["cpu", "torch"])
+@pytest.mark.parametrize("size", [30.0, 1e4])
+def test_a_splat_far_larger_than_the_image(implementation: Any, size: float) -> None:
+    """It covers the picture evenly, and its gradients are finite."""
+    place, turned = torch.zeros(1, 3), torch.tensor([[1.0, 0.3, 0.2, 0.1]])
+    scene = place, turned, torch.full((1, 3), size), torch.tensor([0.5]), torch.ones(1, 3)
+    call = Call.random(scene, camera_of(40, 30), 0, flow=True).at(torch.float32)
+    rendered = call.draw(implementation)
+    assert float((rendered.alpha - 0.5).detach().abs().max()) < 0.02
+    assert all(bool(torch.isfinite(g).all()) for g in call.gradients(rendered).values())

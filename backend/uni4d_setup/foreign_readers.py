@@ -70,9 +70,9 @@ def ensure() -> None:
     shutil.rmtree(_home(), ignore_errors=True)
     _home().mkdir(parents=True)
     with Step("Foreign readers of the exports, from npm") as step:
-        options = ["--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--prefix", _home()]
+        options: list[str | Path] = ["--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"]
         names = [f"{name}@{version}" for name, version in PACKAGES.items()]
-        if step.attempt(["npm", "install", *options, *names]) != 0:
+        if step.attempt(["npm", "install", *options, "--prefix", _home(), *names]) != 0:
             note(f"tests of exports with foreign readers are skipped: npm failed, see {step.log}")
             return
     (_home() / "installed.json").write_text(json.dumps(PACKAGES), encoding="utf-8")

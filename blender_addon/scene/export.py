@@ -62,7 +62,8 @@ def usd_from_animated_glb(glb: Path, path: Path, fps: float) -> None:
 
     Some builds of Blender leave USD out (Debian's does): ``Uni4DError("usd-missing")``.
     """
-    if not bpy.app.build_options.usd:
+    options: Any = bpy.app.build_options
+    if not options.usd:
         raise Uni4DError(
             "usd-missing",
             f"This Blender ({bpy.app.version_string}) was built without USD.",
@@ -70,7 +71,7 @@ def usd_from_animated_glb(glb: Path, path: Path, fps: float) -> None:
         )
     for item in tuple(bpy.data.objects):
         bpy.data.objects.remove(item)
-    scene = bpy.context.scene
+    scene: Any = bpy.context.scene
     scene.render.fps = max(1, round(fps))
     scene.render.fps_base = scene.render.fps / fps
     with compat.gltf_importer_fixes():

@@ -12,7 +12,7 @@ import bpy
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.transport import CONTROL_ENDPOINT, WORK_ENDPOINT
 
-from . import batch
+from . import batch, sequences
 from .generation import Settings, rig
 from .scene import compat, export, meshes, rendering
 from .view_files import write_views
@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--top", type=int, default=5, help="hits to ask for")
     generate.add_argument("--seed", type=int, default=0)
     generate.set_defaults(run=_generate)
+    sequences.add_command(commands, common, report)
     usd = commands.add_parser("usd", help="write an animated GLB as USD")
     usd.add_argument("--glb", type=Path, required=True)
     usd.add_argument("--out", type=Path, required=True, help="the file: .usdc, .usda or .usd")

@@ -163,7 +163,7 @@ class Uni4DTrack(bpy.types.PropertyGroup):
         options=set(),
     )
     period: bpy.props.FloatProperty(  # type: ignore[valid-type]
-        name="Each Takes",
+        name="Period",
         get=_get_period,
         set=_set_period,
         min=0.01,

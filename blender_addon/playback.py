@@ -14,8 +14,9 @@ from uni4d_shared.types import Clip
 
 __all__ = ["Player", "current", "shut_down"]
 
-_UNSEEN_SECONDS = 1.0
-"""So long after it was drawn last, nobody looks."""
+_UNSEEN = 5
+"""After so many frames of which none was drawn, nobody looks. (Seconds would say nothing: drawing may be
+slow.)"""
 _REST_SECONDS = 0.5
 
 
@@ -26,7 +27,7 @@ class Player:
         self.clip: Clip | None = None
         self.frame = 0
         self.playing = False
-        self._drawn = 0.0
+        self._undrawn = 0
         self._due = 0.0
 
     @property
@@ -66,19 +67,17 @@ class Player:
 
     def drawn(self) -> None:
         """The panel says that it is seen."""
-        self._drawn = time.monotonic()
+        self._undrawn = 0
 
     def advance(self) -> float | None:
         """The next frame, when it is due; the seconds until the one after it."""
         if not self.playing or self.clip is None:
             return None
         now = time.monotonic()
-        if now - self._drawn > _UNSEEN_SECONDS:
-            _redraw_sidebars()  # seen again, it goes on
-            return _REST_SECONDS
-        pause = 1.0 / max(self.clip.fps, 1.0)
         if now >= self._due:
             self.frame = (self.frame + 1) % self.count
+            self._undrawn += 1
+            pause = 1.0 / max(self.clip.fps, 1.0) if self._undrawn <= _UNSEEN else _REST_SECONDS
             self._due = max(self._due + pause, now)  # in step, without hurrying after a stop
             _redraw_sidebars()
         return max(self._due - now, 0.005)

@@ -77,7 +77,7 @@ class VIEW3D_PT_uni4d_clip(bpy.types.Panel):  # noqa: N801 - Blender's rule for 
         column.template_icon(_pictures(clip).icon(player.frame), scale=_icon_scale(width, scale))
         row = column.row(align=True)
         row.operator("uni4d.play_clip", text="", icon="PAUSE" if player.playing else "PLAY")
-        row.prop(state.get(context), "clip_share", text=_clock(clip, player.frame), slider=True)
+        row.prop(state.get(context), "clip_share", text="Moment", slider=True)
         said = layout.column(align=True)
         draw_text(said, describe(session), width)
         for note in session.draft.animated.program.get("notes") or ():
@@ -111,10 +111,6 @@ def _pictures(clip: Clip) -> _Pictures:
 def _icon_scale(width: int, scale: float) -> float:
     """As large as the region allows; one unit is 20 pixels."""
     return min(max(width / (20.0 * scale) - 3.0, 4.0), 16.0)
-
-
-def _clock(clip: Clip, frame: int) -> str:
-    return f"{frame / clip.fps:.2f} s"
 
 
 CLASSES = (VIEW3D_PT_uni4d_clip,)

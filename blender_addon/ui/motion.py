@@ -59,10 +59,10 @@ class VIEW3D_PT_uni4d_motion(bpy.types.Panel):  # noqa: N801 - Blender's rule fo
                 _draw_program(layout, edited)
             if session.draft is not None and motion.is_edited(edited, session.draft.animated.program):
                 row = layout.row()
-                row.label(text="Changed since the clip", icon="INFO")
+                row.label(text="Not in the clip yet", icon="INFO")
                 row.operator("uni4d.motion_reset", text="", icon="LOOP_BACK")
         else:
-            _draw_seed(layout, edited, session)
+            _draw_seed(layout, edited, session, usable)
         row = layout.row()
         row.enabled = usable
         row.scale_y = 1.2
@@ -81,14 +81,16 @@ def draw_model(layout: Any, edited: Any, session: Session, width: int) -> bool:
     return False
 
 
-def _draw_seed(layout: Any, edited: Any, session: Session) -> None:
+def _draw_seed(layout: Any, edited: Any, session: Session, usable: bool) -> None:
     known = session.model(edited.model)
     if known is not None and not known.takes_seed:
         layout.label(text="Each clip is another variant", icon="INFO")
         return
     row = layout.row(align=True)
     row.prop(edited, "seed")
-    row.operator("uni4d.another_seed", text="", icon="FILE_3D")
+    dice = row.row(align=True)
+    dice.enabled = usable
+    dice.operator("uni4d.another_seed", text="", icon="FILE_3D")
 
 
 def _draw_program(layout: Any, edited: Any) -> None:
@@ -133,10 +135,10 @@ def _draw_track(layout: Any, track: Any) -> None:
 
 _AMOUNTS = {"radians": "Angle", "radii": "Distance", "ratio": "Amount"}
 _AXES = {
-    "turned about": "Turns About",
-    "turned about, level": "Turns About",
-    "moved along": "Moves Along",
-    "sense": "Way Round",
+    "turned about": "About",
+    "turned about, level": "About",
+    "moved along": "Along",
+    "sense": "Round",
 }
 
 

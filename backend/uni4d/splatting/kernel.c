@@ -143,6 +143,11 @@ INLINE int tile_finished(f8 T[BLOCKS][TILE]) {
 }
 
 #define CHECK_EVERY 8 /* splats between two looks at whether the whole tile is finished */
+#define AHEAD 6       /* how many splats before its turn a record is fetched: the records of a tile lie anywhere */
+
+INLINE void fetch_ahead(const record *records, const int32_t *pairs, int64_t k, int64_t end) {
+    if (k + AHEAD < end) __builtin_prefetch(records + pairs[2 * (k + AHEAD)]);
+}
 
 INLINE void tile_forward(const batch *job, int64_t image, int tile, const int features) {
     const int width = job->width, height = job->height, tiles_x = (width + TILE - 1) / TILE;
@@ -159,6 +164,7 @@ INLINE void tile_forward(const batch *job, int64_t image, int tile, const int fe
     }
     for (int32_t k = start[0]; k < start[1]; k++) {
         if ((k - start[0]) % CHECK_EVERY == CHECK_EVERY - 1 && tile_finished(T)) break;
+        fetch_ahead(records, job->pairs, k, start[1]);
         const record *s = records + job->pairs[2 * (int64_t)k];
         footprint at;
         lay(s, x0, y0, &at);
@@ -248,6 +254,7 @@ INLINE void tile_backward(const batch *job, const gradients *to, int64_t image, 
             memset(moments, 0, (size_t)slots * sizeof(float));
             continue;
         }
+        fetch_ahead(records, job->pairs, k, start[1]);
         const record *s = records + job->pairs[2 * (int64_t)k];
         footprint at;
         lay(s, x0, y0, &at);

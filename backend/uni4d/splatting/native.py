@@ -65,7 +65,7 @@ def available() -> bool:
         load()
     except KernelUnavailable as error:
         warnings.warn(
-            f"Splats are rendered by the plain PyTorch twin, about 30 times slower: {error}. "
+            f"Splats are rendered by the plain PyTorch twin, dozens of times slower: {error}. "
             "Install a C compiler (Debian: apt-get install gcc libc6-dev).",
             RuntimeWarning,
             stacklevel=2,

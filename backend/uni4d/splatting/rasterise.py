@@ -187,11 +187,14 @@ def _batch_shape(
     shapes |= {"cameras": cameras.batch_shape, "background": background.shape[:-1]}
     if other is not None:
         shapes |= {"other_means": other.means.shape[:-2], "other_cameras": other.cameras.batch_shape}
+    listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items() if shape)
     try:
-        return broadcast(*shapes.values())
+        together = broadcast(*shapes.values())
     except RuntimeError:
-        listed = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items() if shape)
         raise ValueError(f"rasterise: leading dimensions do not broadcast together: {listed}") from None
+    if together.numel() == 0:
+        raise ValueError(f"rasterise: a batch without images: {listed}")
+    return together
 
 
 def _batched(tensor: Tensor, rank: int, shape: torch.Size) -> Tensor:

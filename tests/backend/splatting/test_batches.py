@@ -67,5 +67,7 @@ def test_batches_that_do_not_fit_are_named(random_scene: Callable[..., Any]) -> 
     means, *rest = random_scene(4, 0)
     with pytest.raises(ValueError, match=r"means \[2\], cameras \[3\]"):
         rasterise(torch.stack([means, means]), *rest, CAMERAS)
+    with pytest.raises(ValueError, match=r"without images: means \[0\]"):
+        rasterise(means[None][:0], *rest, CAMERAS[0])
     with pytest.raises(ValueError, match=r"other_means must have shape \[\.\.\., 4, 3\]"):
         rasterise(means, *rest, CAMERAS[0], other_means=means[:2])

@@ -57,7 +57,13 @@ def place(
     spot = objects[0].matrix_world.copy()
     armature = animation.place_motion(objects, result, timeline=times, name=title, collection=home)
     armature.matrix_world = spot
-    cloud = splats.place_splats(result, timeline=times, name=f"{title} (splats)", collection=home)
+    cloud = splats.place_splats(
+        result,
+        camera=clip_camera or views[0],
+        timeline=times,
+        name=f"{title} (splats)",
+        collection=home,
+    )
     cloud.matrix_world = spot @ mathutils.Matrix.Translation((_width(result), 0.0, 0.0))
 
     rig = cameras.place_sequence(views, name="Uni4D views", start=times.start, collection=home)

@@ -1,6 +1,12 @@
 """Geometry Nodes that show a bank of splats: of all moments the present one, a shape on each point.
 
 The bank is described in :mod:`.splats`, the look of the shapes in :mod:`.splat_material`.
+
+The rasteriser that fitted the splats widens each by 0.3 pixels² on the image plane; without that, thin ones
+leave gaps and silhouettes are rough. So the shapes are widened alike: with the viewpoint c and the width ω of
+a pixel at a distance of 1 of the camera that they were fitted with, every deviation σ at the place p becomes
+√(σ² + 0.3 (ω |p − c|)²). Both can be edited in the nodes :data:`VIEWPOINT` and :data:`PIXEL`; ω = 0 leaves it
+out. A disc has no third deviation to widen: one that is seen edge-on stays thin.
 """
 
 from __future__ import annotations
@@ -12,10 +18,16 @@ import bpy
 from . import compat, splat_material
 from .timeline import Timeline
 
-__all__ = ["FRAME", "SIZE", "TURN", "node_group"]
+__all__ = ["FRAME", "PIXEL", "SIZE", "TURN", "VIEWPOINT", "node_group"]
 
 FRAME, TURN, SIZE = "uni4d_frame", "uni4d_turn", "uni4d_size"
 """Attributes of the bank: clip frame; XYZ Euler angles in radians; standard deviations in metres."""
+
+VIEWPOINT, PIXEL = "Viewpoint", "Pixel"
+"""Names of the nodes that hold the camera's place, and the width of its pixels at a distance of 1."""
+
+_LOW_PASS = 0.3
+"""Pixels², as in :mod:`uni4d.splatting.projection`."""
 
 _ICOSAHEDRON_INSPHERE = 0.7946544723
 """Radius of the sphere inside an icosahedron of circumradius 1."""
@@ -24,7 +36,14 @@ _OCTAGON_INCIRCLE = 0.9238795325
 """Radius of the circle inside an octagon of circumradius 1, cos(π/8)."""
 
 
-def node_group(name: str, timeline: Timeline, count: int, material: bpy.types.Material) -> bpy.types.NodeTree:
+def node_group(
+    name: str,
+    timeline: Timeline,
+    count: int,
+    material: bpy.types.Material,
+    viewpoint: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    pixel: float = 0.0,
+) -> bpy.types.NodeTree:
     """Bank of ``count`` moments → the points of the present frame → discs and ellipsoids."""
     group: Any = bpy.data.node_groups.new(name, "GeometryNodeTree")
     compat.new_socket(group, "INPUT", "NodeSocketGeometry", "Geometry")
@@ -34,6 +53,7 @@ def node_group(name: str, timeline: Timeline, count: int, material: bpy.types.Ma
     disc.fill_type = "NGON"
     ball = _node(group, "GeometryNodeMeshIcoSphere", Subdivisions=1, Radius=1.0 / _ICOSAHEDRON_INSPHERE)
     flat = _attribute(group, splat_material.FLAT, "FLOAT")
+    extent = _extent(group, _blur(group, viewpoint, pixel))
     everything = _node(group, "GeometryNodeJoinGeometry")
     for shape, comparison in ((disc, "GREATER_THAN"), (ball, "LESS_THAN")):
         painted = _node(group, "GeometryNodeSetMaterial", Geometry=shape.outputs["Mesh"], Material=material)
@@ -44,7 +64,7 @@ def node_group(name: str, timeline: Timeline, count: int, material: bpy.types.Ma
             Selection=_math(group, comparison, flat, 0.5),
             Instance=painted.outputs["Geometry"],
             Rotation=_attribute(group, TURN, "FLOAT_VECTOR"),
-            Scale=_extent(group),
+            Scale=extent,
         )
         group.links.new(instances.outputs["Instances"], everything.inputs[0])
     group.links.new(everything.outputs[0], _node(group, "NodeGroupOutput").inputs[0])
@@ -64,13 +84,42 @@ def _present_points(group: Any, timeline: Timeline, count: int) -> Any:
     return keep.outputs["Selection"]
 
 
-def _extent(group: Any) -> Any:
+def _blur(group: Any, viewpoint: tuple[float, float, float], pixel: float) -> Any:
+    """The variance that each point's splat is widened by, in metres²."""
+    eye = _node(group, "FunctionNodeInputVector")
+    eye.name = eye.label = VIEWPOINT
+    eye.vector = viewpoint
+    width = _node(group, "ShaderNodeValue")
+    width.name = width.label = PIXEL
+    width.outputs[0].default_value = pixel
+    place = _node(group, "GeometryNodeInputPosition").outputs[0]
+    ray = _vector_math(group, "SUBTRACT", place, eye.outputs[0]).outputs["Vector"]
+    distance = _vector_math(group, "LENGTH", ray).outputs["Value"]
+    footprint = _math(group, "MULTIPLY", distance, width.outputs[0])
+    return _math(group, "MULTIPLY", _math(group, "MULTIPLY", footprint, footprint), _LOW_PASS)
+
+
+def _extent(group: Any, blur: Any) -> Any:
     """Semi-axes in metres."""
-    sizes = _attribute(group, SIZE, "FLOAT_VECTOR")
-    scale = _node(group, "ShaderNodeVectorMath", Vector=sizes)
-    scale.operation = "SCALE"
-    scale.inputs["Scale"].default_value = splat_material.EXTENT
-    return scale.outputs[0]
+    sizes = _node(group, "ShaderNodeSeparateXYZ", Vector=_attribute(group, SIZE, "FLOAT_VECTOR"))
+    widened = [
+        _math(
+            group,
+            "MULTIPLY",
+            _math(group, "SQRT", _math(group, "MULTIPLY_ADD", size, size, blur)),
+            splat_material.EXTENT,
+        )
+        for size in sizes.outputs
+    ]
+    return _node(group, "ShaderNodeCombineXYZ", X=widened[0], Y=widened[1], Z=widened[2]).outputs[0]
+
+
+def _vector_math(group: Any, operation: str, *inputs: Any) -> Any:
+    node = group.nodes.new("ShaderNodeVectorMath")
+    node.operation = operation
+    for socket, value in zip(node.inputs, inputs, strict=False):
+        _feed(group, socket, value)
+    return node
 
 
 def _attribute(group: Any, name: str, kind: str) -> Any:

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from uni4d_shared.conventions import matrix_from_quaternion
 from uni4d_shared.skinning import splats_at
-from uni4d_shared.types import Gaussians4D, Splats
+from uni4d_shared.types import Camera, Gaussians4D, Splats
 
 from . import splat_material, splat_nodes
 from .timeline import NATIVE, Timeline
@@ -34,19 +34,36 @@ _FLAT = 0.3
 def place_splats(
     result: Gaussians4D,
     *,
+    camera: Camera | None = None,
     timeline: Timeline = NATIVE,
     name: str = "Uni4D splats",
     collection: bpy.types.Collection | None = None,
 ) -> bpy.types.Object:
-    """A new object that shows the splats of ``result``, each clip frame at its time."""
+    """A new object that shows the splats of ``result``, each clip frame at its time.
+
+    ``camera``: the one that they were fitted with, whose pixels they are widened by; see :mod:`.splat_nodes`.
+    """
     count = len(result.motion.rotations)
     moments = [splats_at(result, frame) for frame in range(count)]
     item = bpy.data.objects.new(name, _bank(moments, name))
     (collection or bpy.context.scene.collection).objects.link(item)
     modifier = item.modifiers.new("Uni4D splats", "NODES")
-    modifier.node_group = splat_nodes.node_group(name, timeline, count, splat_material.splat_material())
+    modifier.node_group = splat_nodes.node_group(
+        *(name, timeline, count, splat_material.splat_material()), **_lens(camera)
+    )
     item.visible_shadow = False
     return item
+
+
+def _lens(camera: Camera | None) -> dict[str, Any]:
+    """A camera's place, and the width of its pixels at a distance of 1."""
+    if camera is None:
+        return {}
+    place = np.linalg.inv(camera.world_to_camera)[:3, 3]
+    return {
+        "viewpoint": tuple(place.tolist()),
+        "pixel": 1.0 / float(np.sqrt(camera.intrinsics[[0, 1], [0, 1]].prod())),
+    }
 
 
 def _bank(moments: list[Splats], name: str) -> bpy.types.Mesh:

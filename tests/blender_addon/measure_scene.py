@@ -63,8 +63,16 @@ def main() -> None:
         ]
         centres.append(np.array([matrix[:3, 3] for matrix in placed]))
         axes.append(np.array([matrix[:3, :3] for matrix in placed]))
+    widened = splats.place_splats(result, camera=ODD_CAMERA)
+    graph = bpy.context.evaluated_depsgraph_get()
+    wide_axes = [
+        np.array(instance.matrix_world)[:3, :3]
+        for instance in graph.object_instances
+        if instance.is_instance and instance.parent and instance.parent.original == widened
+    ]
     np.savez(
         FOLDER / "measured.npz",
+        wide_axes=wide_axes,
         vertices=vertices,
         centres=centres,
         axes=axes,

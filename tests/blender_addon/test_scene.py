@@ -37,6 +37,7 @@ def test_blender_shows_what_the_formulas_say(measured: dict[str, Any]) -> None:
     result = toy_asset.result()
     _check_motion(result, measured["vertices"])
     _check_splats(result, measured["centres"], measured["axes"])
+    _check_widening(result, measured["wide_axes"])
     _check_odd_camera(result, measured)
     assert measured["untouched"], "photographs leave the user's scene alone"
 
@@ -60,13 +61,26 @@ def _check_splats(result: Any, centres: Any, axes: Any) -> None:
         np.testing.assert_allclose(covariance, wanted, atol=2e-3 * wanted.max())
 
 
+def _check_widening(result: Any, axes: Any) -> None:
+    """At the last frame, seen by the odd camera: each variance has grown by 0.3 of its squared pixels."""
+    exact = splats_at(result, toy_asset.FRAMES - 1)
+    eye = np.linalg.inv(ODD_CAMERA.world_to_camera)[:3, 3]
+    pixel = np.linalg.norm(exact.means - eye, axis=1) / np.sqrt(150.0 * 180.0)
+    found = np.sort((np.linalg.norm(axes, axis=1) / 3.0) ** 2, axis=1)  # drawn to 3 deviations
+    wanted = np.sort(exact.scales.astype(np.float64) ** 2, axis=1) + 0.3 * pixel[:, None] ** 2
+    np.testing.assert_allclose(found, wanted, rtol=1e-3)
+
+
+ODD_CAMERA = Camera(
+    look_at([0.9, -1.4, 0.8], [0.0, 0.0, 0.3]),
+    np.array([[150.0, 0.0, 60.0], [0.0, 180.0, 35.0], [0.0, 0.0, 1.0]]),
+    width=110,
+    height=90,
+)
+
+
 def _check_odd_camera(result: Any, measured: dict[str, Any]) -> None:
-    camera = Camera(
-        look_at([0.9, -1.4, 0.8], [0.0, 0.0, 0.3]),
-        np.array([[150.0, 0.0, 60.0], [0.0, 180.0, 35.0], [0.0, 0.0, 1.0]]),
-        width=110,
-        height=90,
-    )
+    camera = ODD_CAMERA
     exact = blender_matrix_from_world_to_camera(camera.world_to_camera)
     np.testing.assert_allclose(measured["camera"], exact, atol=1e-6)
     mask = measured["image"][..., 3] > 127

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from uni4d.video.body import Body
 from uni4d.video.framing import fit_to_frame
+from uni4d.video.hinges import with_hinges
 from uni4d.video.interpret import interpret
 from uni4d.video.kinematic import film, on_the_body
 from uni4d_shared.cameras import orbit_rig
@@ -106,7 +107,8 @@ def strip(mesh: TexturedMesh, scene: Scene, *, frames: int, size: int, splats: i
     body = Body.from_mesh(mesh.vertices, mesh.faces)
     camera = orbit_rig(body.centre, body.radius, azimuths=4, elevations=[0.3], size=size, margin=1.35)[0]
     query = Query(f"{scene.object_text} {scene.motion_text}", scene.object_text, scene.motion_text)
-    program = fit_to_frame(on_the_body(interpret(query, duration=2.0), body), body, camera, frames)
+    mesh, body, program = with_hinges(mesh, body, interpret(query, duration=2.0))
+    program = fit_to_frame(on_the_body(program, body), body, camera, frames)
     shown = film(splats_from_mesh(mesh, splats, 0), body, program, camera, frames, background=_BLUE)
     return np.concatenate(list(shown), axis=1), "; ".join([", ".join(program.verbs), *program.notes])
 

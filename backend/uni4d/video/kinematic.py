@@ -16,6 +16,7 @@ from attrs import evolve
 from uni4d.config import AnimateConfig
 from uni4d.video.body import Body
 from uni4d.video.framing import fit_to_frame, overshoot
+from uni4d.video.hinges import with_hinges
 from uni4d.video.interpret import EmbedText, interpret
 from uni4d.video.lexicon import gerund
 from uni4d.video.motions import colors_at, points_at
@@ -58,8 +59,7 @@ def animate(
         )
     progress(0.0, "reading the motion")
     camera = scaled(views.cameras[alignment.key_view], config.size)
-    body = Body.from_mesh(mesh.vertices, mesh.faces)
-    program = _program(query, body, camera, config, embed_text)
+    mesh, body, program = _program(query, mesh, camera, config, embed_text)
     count = _frames(program, config)
     bound = _cloud(mesh, views, config, section(progress, 0.05, 0.7))
     frames = film(bound, body, program, camera, count, section(progress, 0.7, 1.0))
@@ -67,14 +67,19 @@ def animate(
 
 
 def _program(
-    query: Query, body: Body, camera: Camera, config: AnimateConfig, embed_text: EmbedText | None
-) -> MotionProgram:
-    """What the words say, kept inside the frame; or, as it stands, the program that a person edited."""
+    query: Query, mesh: TexturedMesh, camera: Camera, config: AnimateConfig, embed_text: EmbedText | None
+) -> tuple[TexturedMesh, Body, MotionProgram]:
+    """What the words say, kept inside the frame; or, as it stands, the program that a person edited. With the
+    mesh and the body that it moves, whose doors may have been cut free."""
+    body = Body.from_mesh(mesh.vertices, mesh.faces)
     if config.program is not None:
-        program = on_the_body(MotionProgram.from_dict(config.program), body)
+        program = MotionProgram.from_dict(config.program)
+        mesh, body, program = with_hinges(mesh, body, program)
+        program = on_the_body(program, body)
         reach = overshoot(program, body.samples, body, camera, _frames(program, config))
         note = "It reaches beyond the frame, as the given program says."
-        return program.with_note(note) if reach > 0.02 and note not in program.notes else program
+        said = reach <= 0.02 or note in program.notes
+        return mesh, body, program if said else program.with_note(note)
     program = interpret(
         query,
         duration=config.frames / config.fps,
@@ -82,7 +87,8 @@ def _program(
         amplitude=config.amplitude,
         embed_text=embed_text,
     )
-    return fit_to_frame(on_the_body(program, body), body, camera, config.frames)
+    mesh, body, program = with_hinges(mesh, body, program)
+    return mesh, body, fit_to_frame(on_the_body(program, body), body, camera, config.frames)
 
 
 _MOST_FRAMES = 480

@@ -2,8 +2,10 @@
 
 A *door* is a thin panel at the front; it hangs at its outer edge, a single one opposite its handle, and one
 that is wider than high at its lower edge, like an oven's (but not a microwave's, whose handle is upright).
-A *drawer* is a panel at the front wider than high, with all that stands behind it. A *lid* covers most of
-the body from above; its hinge is the rear lower edge.
+A body that is nothing but a leaf, such as a shower door, is a door itself. What stands beside a door and is
+much narrower is a panel with knobs. A *drawer* is a panel at the front wider than high, with all that stands
+behind it. A *lid* covers most of the body from above; its hinge is the rear lower edge. One that stands open
+at rest, such as a laptop's, leans up behind a flat base.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ class Hinged:
     """``[3]`` a point on it."""
     axis: Array
     """``[3]`` unit vector along it; a positive turn opens."""
+    ajar: float = 0.0
+    """Radians by which it is open at rest."""
 
 
 @frozen(eq=False)
@@ -61,13 +65,14 @@ def _is_slim(frame: _Frame) -> bool:
 
 
 def _front_panels(pieces: Pieces, frame: _Frame, *, thickest: float) -> list[int]:
-    """Components at the front that cover 4 … 97 % of it, the largest first."""
+    """Components at the front that cover at least 4 % of it, the largest first."""
     size, whole = pieces.size, frame.size
     area = size[:, 0] * size[:, 2] / (whole[0] * whole[2])
     slim = _is_slim(frame)  # a door in its frame: what is thin is at the front anyway
     at_front = pieces.low[:, 1] < frame.low[1] + (0.9 if slim else 0.2) * whole[1]
     thin = size[:, 1] < max(thickest * whole[1], 0.12 * min(whole[0], whole[2]) if slim else 0.0)
-    found = np.flatnonzero(at_front & thin & (area > 0.04) & (area < 0.97))
+    largest = 0.97 if slim else 1.01  # of what is slim, the frame is as thin as the door in it
+    found = np.flatnonzero(at_front & thin & (area > 0.04) & (area < largest))
     return [int(index) for index in found[np.argsort(-area[found])]]
 
 
@@ -98,7 +103,35 @@ def find_doors(pieces: Pieces) -> tuple[Hinged, ...]:
         members = np.union1d(np.append(pieces.inside(low, high), index), np.flatnonzero(fittings))
         taken |= {int(member) for member in members}
         doors.append(_hung(pieces, index, members, frame))
-    return tuple(doors)
+    if not doors and _is_slim(frame):
+        return _leaf(pieces, frame)
+    return tuple(door for door in doors if not _beside_a_door(pieces, door, doors))
+
+
+def _leaf(pieces: Pieces, frame: _Frame) -> tuple[Hinged, ...]:
+    """The whole of a body that is one upright slab with its fittings."""
+    slab = int(np.argmax(pieces.size[:, 0] * pieces.size[:, 2]))
+    whole = np.all(pieces.size[slab][[0, 2]] > 0.9 * frame.size[[0, 2]])
+    if not whole or frame.size[2] < 1.2 * frame.size[0]:
+        return ()
+    return (_hung(pieces, slab, np.arange(len(pieces)), frame),)
+
+
+def _beside_a_door(pieces: Pieces, panel: Hinged, doors: list[Hinged]) -> bool:
+    """Whether a panel is less than half as wide as a door at its side, and has no handle's height of its
+    own: the knobs of a microwave."""
+    low, high = _box_of(pieces, panel)
+    for other in doors:
+        other_low, other_high = _box_of(pieces, other)
+        level = min(high[2], other_high[2]) - max(low[2], other_low[2]) > 0.7 * (high[2] - low[2])
+        apart = max(low[0], other_low[0]) > min(high[0], other_high[0]) - 0.1 * (high[0] - low[0])
+        if level and apart and high[0] - low[0] < 0.45 * (other_high[0] - other_low[0]):
+            return True
+    return False
+
+
+def _box_of(pieces: Pieces, part: Hinged) -> tuple[Array, Array]:
+    return pieces.low[part.members].min(axis=0), pieces.high[part.members].max(axis=0)
 
 
 def _encloses(pieces: Pieces, index: int, frame: _Frame) -> bool:
@@ -132,13 +165,23 @@ def _hung(pieces: Pieces, index: int, members: Members, frame: _Frame) -> Hinged
 
 def _handle(pieces: Pieces, index: int, members: Members) -> tuple[float, bool]:
     """Where the handle of a panel is beside its middle, along X, and whether it is higher than wide; 0 and
-    ``False`` without one."""
-    small = [i for i in members if i != index and pieces.size[i][0] < 0.4 * pieces.size[index][0]]
-    if not small:
-        return 0.0, False
-    foremost = min(small, key=lambda i: float(pieces.low[i][1]))
-    aside = pieces.centre[foremost][0] - pieces.centre[index][0]
-    return float(aside), bool(pieces.size[foremost][2] > 1.3 * pieces.size[foremost][0])
+    ``False`` without one. It is a small component in front, or what stands out of the panel itself."""
+    size, front = pieces.size[index], pieces.low[index][1] + 0.1 * pieces.size[index][1]
+    small = [i for i in members if i != index and pieces.size[i][0] < 0.4 * size[0]]
+    before = [i for i in small if pieces.low[i][1] <= front]
+    if before:
+        foremost = min(before, key=lambda i: float(pieces.low[i][1]))
+        low, high = pieces.low[foremost], pieces.high[foremost]
+    else:
+        points = pieces.surface(index, 2000)
+        out = points[points[:, 1] < pieces.low[index][1] + 0.3 * size[1]]
+        if not 0 < len(out) < 0.25 * len(points):
+            return 0.0, False
+        low, high = out.min(axis=0), out.max(axis=0)
+        if high[0] - low[0] > 0.4 * size[0]:
+            return 0.0, False  # a bar from side to side, or a frame
+    aside = 0.5 * (low[0] + high[0]) - pieces.centre[index][0]
+    return float(aside), bool(high[2] - low[2] > 1.3 * (high[0] - low[0]))
 
 
 def find_drawer(pieces: Pieces) -> Sliding | None:
@@ -167,16 +210,68 @@ def find_drawer(pieces: Pieces) -> Sliding | None:
 def find_lid(pieces: Pieces) -> Hinged | None:
     """What covers the body from above; ``None`` without it."""
     frame = _frame(pieces)
-    size, whole = pieces.size, frame.size
-    covers = (size[:, 0] > 0.7 * whole[0]) & (size[:, 1] > 0.7 * whole[1]) & (size[:, 2] < 0.5 * whole[2])
-    above = pieces.centre[:, 2] > frame.low[2] + 0.5 * whole[2]
-    found = np.flatnonzero(covers & above)
-    if len(pieces) < 2 or not len(found):
+    if len(pieces) < 2:
         return None
-    lid = int(found[np.argmax(pieces.high[found, 2])])
-    low = np.array([-np.inf, -np.inf, pieces.low[lid][2] - 0.02 * whole[2]])
-    members = np.union1d(pieces.inside(low, np.full(3, np.inf)), [lid])
+    whole, above = frame.size, pieces.centre[:, 2] > frame.low[2] + 0.5 * frame.size[2]
+    low_enough = above & (pieces.size[:, 2] < 0.5 * whole[2])
+    covers = low_enough & np.all(pieces.size[:, :2] > 0.7 * whole[:2], axis=1)
+    found = np.flatnonzero(covers)[np.argsort(-pieces.high[covers, 2])].tolist()
+    lid = next(([index] for index in found if not _roofed(pieces, index)), []) or _boards(pieces, frame)
+    return _covering(pieces, lid, frame) if lid else _standing_lid(pieces, frame)
+
+
+def _roofed(pieces: Pieces, index: int) -> bool:
+    """Whether other components lie over most of the middle of one: a drawer in its case."""
+    others = np.setdiff1d(np.arange(len(pieces)), [index])
+    points = pieces.surface(others, 3000)
+    middle = (points - pieces.centre[index]) / np.maximum(pieces.size[index], 1e-9)
+    over = (middle[:, 2] > 0.5) & np.all(np.abs(middle[:, :2]) < 0.4, axis=1)
+    cells = np.floor((middle[over, :2] + 0.4) / 0.2).astype(np.int64)  # 4 × 4
+    return len(np.unique(cells, axis=0)) > 8
+
+
+def _boards(pieces: Pieces, frame: _Frame) -> list[int]:
+    """Flat components at the top that cover most of the body together; none when they do not."""
+    whole, size = frame.size, pieces.size
+    found = np.flatnonzero(
+        (pieces.low[:, 2] > frame.high[2] - 0.2 * whole[2]) & (size[:, 2] < 0.2 * whole[2])
+    )
+    if not len(found) or (size[found, 0] * size[found, 1]).sum() < 0.5 * whole[0] * whole[1]:
+        return []
+    together = pieces.high[found].max(axis=0) - pieces.low[found].min(axis=0)
+    return found.tolist() if np.all(together[:2] > 0.7 * whole[:2]) else []
+
+
+def _covering(pieces: Pieces, lid: list[int], frame: _Frame) -> Hinged | None:
+    """These components with all that stands on them; ``None`` when that is the whole body."""
+    level, rear = float(pieces.low[lid, 2].min()), float(pieces.high[lid, 1].max())
+    low = np.array([-np.inf, -np.inf, level - 0.02 * frame.size[2]])
+    members = np.union1d(pieces.inside(low, np.full(3, np.inf)), lid)
     if len(members) == len(pieces):
         return None
-    hinge = np.array([pieces.centre[lid][0], pieces.high[lid][1], pieces.low[lid][2]])
+    hinge = np.array([float(pieces.centre[lid, 0].mean()), rear, level])
     return Hinged(members, hinge, np.array([-1.0, 0.0, 0.0]))
+
+
+def _standing_lid(pieces: Pieces, frame: _Frame) -> Hinged | None:
+    """A thin panel that leans up behind a flat base as wide as it; ``None`` without one."""
+    size, whole = pieces.size, frame.size
+    wide = size[:, 0] > 0.7 * whole[0]
+    bases = wide & (pieces.high[:, 2] < frame.low[2] + 0.25 * whole[2]) & (size[:, 1] > 0.35 * whole[1])
+    leaning = wide & (size[:, 2] > 0.5 * whole[2]) & (pieces.low[:, 2] < frame.low[2] + 0.3 * whole[2])
+    for lid in np.flatnonzero(leaning)[np.argsort(-size[leaning, 2])].tolist():
+        points = pieces.of(lid)
+        spread, directions = np.linalg.eigh(np.cov(points.T))
+        if spread[0] > 0.02 * spread[1] or abs(directions[0, 0]) > 0.2:
+            continue  # not thin, or it does not lean about X
+        up = points[:, 2] >= np.quantile(points[:, 2], 0.9)
+        down = points[:, 2] <= np.quantile(points[:, 2], 0.1)
+        hinge, rise = points[down].mean(axis=0), points[up].mean(axis=0) - points[down].mean(axis=0)
+        if not np.any(bases & (pieces.centre[:, 1] < hinge[1])) or rise[2] < 0.0:
+            continue
+        margin = 0.03 * whole
+        inside = pieces.inside(pieces.low[lid] - margin, pieces.high[lid] + margin)
+        higher = inside[pieces.centre[inside, 2] > hinge[2] + 0.1 * size[lid, 2]]
+        ajar = 0.97 * float(np.arctan2(rise[2], -rise[1]))  # shut, it lies on the base and not in it
+        return Hinged(np.union1d(higher, [lid]), hinge, np.array([-1.0, 0.0, 0.0]), ajar)
+    return None

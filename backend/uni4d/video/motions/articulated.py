@@ -139,19 +139,20 @@ def wag(points: Array, rest: Array, body: Body, track: Track, phase: float) -> A
 
 def open_up(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
     """Doors about their hinge sides, the lid about its rear edge, a drawer to the front; without such a part
-    what lies above the seam turns back like a lid."""
-    return _open(points, rest, body, track, ease(phase / 0.85))
+    what lies above the seam turns back like a lid. A lid that stands open is shut first."""
+    standing = 1.0 - ease(phase / 0.35) + ease((phase - 0.4) / 0.45)
+    return _open(points, rest, body, track, ease(phase / 0.85), standing)
 
 
 def close(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
-    """Opens slowly and snaps shut."""
+    """Opens slowly and snaps shut; a lid that stands open is just shut."""
     place = phase % 1.0
     shut = 1.0 - max((place - 0.6) / 0.3, 0.0) ** 2 if place < 0.9 else 0.0
-    return _open(points, rest, body, track, ease(place / 0.55) * shut)
+    return _open(points, rest, body, track, ease(place / 0.55) * shut, 1.0 - ease(phase / 0.85))
 
 
-def _open(points: Array, rest: Array, body: Body, track: Track, opening: float) -> Array:
-    of_components = opened(points, rest, body, track, opening)
+def _open(points: Array, rest: Array, body: Body, track: Track, opening: float, standing: float) -> Array:
+    of_components = opened(points, rest, body, track, opening, standing)
     return _seam(points, rest, body, track, opening) if of_components is None else of_components
 
 

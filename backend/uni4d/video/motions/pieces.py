@@ -64,9 +64,12 @@ def roll_wheels(points: Array, rest: Array, body: Body, track: Track, phase: flo
     return points
 
 
-def opened(points: Array, rest: Array, body: Body, track: Track, opening: float) -> Array | None:
+def opened(
+    points: Array, rest: Array, body: Body, track: Track, opening: float, standing: float
+) -> Array | None:
     """The body with its doors, lid or drawer open by ``opening`` (0 … 1) of the amplitude; ``None`` when it
-    has no such part. A whole that opens does it with its lid."""
+    has no such part. A whole that opens does it with its lid. A lid that is open at rest stays so by
+    ``standing`` (0 … 1)."""
     angle = track.amplitude * opening
     if track.part == "drawer" and body.drawer is not None:
         out = _DRAWN * body.drawer.depth * angle / FULLY_OPEN
@@ -78,6 +81,8 @@ def opened(points: Array, rest: Array, body: Body, track: Track, opening: float)
             points = _swung(points, rest, body, door, angle)
         return points
     if track.part in ("lid", "whole") and body.lid is not None:
+        if body.lid.ajar:
+            angle = (standing - 1.0) * body.lid.ajar
         return _swung(points, rest, body, body.lid, angle)
     return None
 

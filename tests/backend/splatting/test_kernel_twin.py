@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
 from harness.splat_calls import Call, camera_of, weighted_sum
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
+
+from uni4d.splatting.rasterise import Rendered
+
+Drawn = tuple[Rendered, dict[str, Tensor]]
 
 
-def rounding_decides(call: Call) -> bool:
-    """Whether a splat lies so close to a cut (alpha 1/255, T 1e-4) that the last digits say if it counts."""
-    images = []
-    with torch.no_grad():
-        for factor in (1 - 3e-5, 1 + 3e-5):
-            leaves = list(call.leaves)
-            leaves[3] = leaves[3] * factor
-            images.append(Call(tuple(leaves), call.width, call.height, call.antialiased).draw("torch").image)
-    return bool(((images[0] - images[1]).abs() > 1e-4).any())
+def truths(call: Call) -> list[Drawn]:
+    """The twin in double precision: as it is, and with opacities a little smaller and larger.
+
+    By as much as single precision may err: a splat may lie so close to a cut (alpha 1/255, T 1e-4) that the
+    last digits say whether it counts; then the two differ by that splat, and either is right.
+    """
+    found = []
+    for factor in (1.0, 1 - 3e-5, 1 + 3e-5):
+        leaves = [t.detach().double() for t in call.leaves]
+        leaves[3] *= factor
+        own = Call(tuple(leaves), call.width, call.height, call.antialiased).at(torch.float64)
+        rendered = own.draw("torch")
+        found.append((rendered, own.gradients(rendered)))
+    return found
+
+
+def assert_near(found: Tensor, true: Sequence[Tensor], tolerance: float, what: str) -> None:
+    error = (found.detach().double() - true[0]).abs()
+    allowed = tolerance + (true[1] - true[2]).abs()
+    assert bool((error <= allowed).all()), f"{what}: off by {float((error - allowed).max())} too much"
 
 
 @given(
-    count=st.integers(1, 300),
+    count=st.integers(1, 200),
     seed=st.integers(0, 2**31 - 1),
     width=st.integers(1, 60),
     height=st.integers(1, 40),
@@ -33,7 +49,7 @@ def rounding_decides(call: Call) -> bool:
     flow=st.booleans(),
     antialiased=st.booleans(),
 )
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_kernel_agrees_with_its_twin(
     random_scene: Callable[..., Any],
     count: int,
@@ -47,23 +63,22 @@ def test_kernel_agrees_with_its_twin(
 ) -> None:
     """Values to 1e-4, gradients of splats, cameras, background and the other moment to 1e-3 of their norm."""
     scene, camera = random_scene(count, seed, size), camera_of(width, height, distance)
-    single = Call.random(scene, camera, seed, flow=flow, antialiased=antialiased).at(torch.float32)
-    double = single.at(torch.float64)
-    assume(not rounding_decides(double))
-    fast, slow = single.draw("cpu"), double.draw("torch")
-    torch.testing.assert_close(fast.image.double(), slow.image, atol=1e-4, rtol=0)
-    torch.testing.assert_close(fast.alpha.double(), slow.alpha, atol=1e-4, rtol=0)
-    solid = slow.alpha > 0.01
-    torch.testing.assert_close(fast.depth.double()[solid], slow.depth[solid], atol=1e-4, rtol=1e-4)
-    assert torch.equal(torch.isinf(fast.depth), torch.isinf(slow.depth))
+    call = Call.random(scene, camera, seed, flow=flow, antialiased=antialiased).at(torch.float32)
+    fast = call.draw("cpu")
+    slow = truths(call)
+    images, alphas, depths, flows = zip(*(rendered for rendered, _ in slow), strict=True)
+    assert_near(fast.image, [t.detach() for t in images], 1e-4, "image")
+    assert_near(fast.alpha, [t.detach() for t in alphas], 1e-4, "alpha")
+    solid = torch.stack(alphas).amin(0) > 0.01
+    assert_near(fast.depth[solid], [t[solid].detach() for t in depths], 2e-4 * distance, "depth")
     if flow:
-        assert fast.flow is not None and slow.flow is not None
-        scale = 1.0 + float(slow.flow.detach().abs().max())
-        torch.testing.assert_close(fast.flow.double()[solid], slow.flow[solid], atol=1e-4 * scale, rtol=1e-4)
-    fast_gradients, slow_gradients = single.gradients(fast), double.gradients(slow)
-    for name, expected in slow_gradients.items():
-        error = float((fast_gradients[name].double() - expected).norm())
-        assert error <= 1e-3 * float(expected.norm()) + 1e-5, name
+        assert fast.flow is not None
+        pixels = 1.0 + float(flows[0].detach().abs().max())
+        assert_near(fast.flow[solid], [t[solid].detach() for t in flows], 1e-4 * pixels, "flow")
+    for name, gradient in call.gradients(fast).items():
+        true, less, more = (gradients[name] for _, gradients in slow)
+        error = float((gradient.double() - true).norm())
+        assert error <= 1e-3 * float(true.norm()) + 1e-5 + float((less - more).norm()), name
 
 
 @pytest.mark.parametrize("antialiased", [False, True])
@@ -74,7 +89,7 @@ def test_gradients_of_the_twin_are_finite_differences(
     scene, camera = random_scene(6, 3, 0.3, torch.float64), camera_of(18, 14)
     call = Call.random(scene, camera, 5, flow=True, antialiased=antialiased).at(torch.float64)
 
-    def outputs(*leaves: Any) -> tuple[torch.Tensor, ...]:
+    def outputs(*leaves: Any) -> tuple[Tensor, ...]:
         rendered = Call(leaves, call.width, call.height, antialiased).draw("torch")
         assert rendered.flow is not None
         solid = rendered.alpha.detach() > 0.1
@@ -92,7 +107,7 @@ def test_gradients_where_the_view_is_limited_are_finite_differences(
     call = Call.random(scene, camera_of(12, 10, 2.0), 6, flow=False).at(torch.float64)
     splats, (_, intrinsics, _) = call.leaves[:5], call.leaves[5:]
 
-    def measure(matrix: torch.Tensor) -> torch.Tensor:
+    def measure(matrix: Tensor) -> Tensor:
         leaves = (*splats, call.leaves[5], matrix, call.leaves[7])
         return weighted_sum(Call(leaves, call.width, call.height).draw("torch"))
 

@@ -88,6 +88,7 @@ def read_ply(path: Path) -> Splats:
     def columns(*names: str) -> Array:
         return np.stack([rows[name].astype(np.float64) for name in names], axis=1)
 
+    colors = color_from_sh0(columns("f_dc_0", "f_dc_1", "f_dc_2"))
     harmonics = columns(*rest) if rest else np.zeros((count, 0))
 
     quaternions = columns("rot_0", "rot_1", "rot_2", "rot_3")
@@ -96,7 +97,7 @@ def read_ply(path: Path) -> Splats:
         quaternions=_unit(quaternions),
         scales=np.exp(columns("scale_0", "scale_1", "scale_2")),
         opacities=1.0 / (1.0 + np.exp(-rows["opacity"].astype(np.float64))),
-        colors=np.clip(color_from_sh0(columns("f_dc_0", "f_dc_1", "f_dc_2")), 0.0, 1.0),
+        colors=colors if rest else np.clip(colors, 0.0, 1.0),
         harmonics=harmonics.reshape(count, 3, len(rest) // 3).swapaxes(1, 2),
     )
 

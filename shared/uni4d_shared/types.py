@@ -249,7 +249,7 @@ class Splats:
     """``[N, 3]`` standard deviations in metres along the splat's own axes."""
     opacities: Array = field(validator=ArrayOf(np.float32, None))
     colors: Array = field(validator=ArrayOf(np.float32, None, 3))
-    """``[N, 3]`` sRGB in [0, 1]: what does not depend on the view."""
+    """``[N, 3]`` sRGB: what does not depend on the view; in [0, 1] where nothing does."""
     harmonics: Array = field(
         default=Factory(_without_harmonics, takes_self=True), validator=ArrayOf(np.float32, None, None, 3)
     )

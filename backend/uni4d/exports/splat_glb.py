@@ -43,7 +43,8 @@ def splat_glb(splats: Splats, name: str = "Uni4D splats") -> bytes:
     to_gltf = quaternion_from_matrix(GLTF_TO_WORLD.T)
     quaternions = multiply_quaternions(to_gltf, splats.quaternions)
     quaternions = quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)
-    fallback = np.concatenate([linear_from_srgb(splats.colors), splats.opacities[:, None]], axis=1)
+    linear = linear_from_srgb(np.clip(splats.colors, 0.0, 1.0))
+    fallback = np.concatenate([linear, splats.opacities[:, None]], axis=1)
     attributes = {
         "POSITION": attribute(gltf_from_world(splats.means), "VEC3", bounds=True),
         "COLOR_0": buffer.add_accessor(

@@ -1,7 +1,8 @@
 """Runs inside a Blender window: opens the sidebar, then does what the test tells it to.
 
 Arguments: DEPENDENCIES ENDPOINT CONTROL FOLDER. The test writes ``FOLDER/order``, the name of an operator of
-the add-on (or ``quit``); this script starts it from a timer, as a click would. With every beat it reports
+the add-on (or ``review``, which ticks the box, ``track_add VERB``, ``quit``); this script starts it from a
+timer, as a click would. With every beat it reports
 the session in ``FOLDER/state.json``, and the longest time for which the window stood still.
 """
 
@@ -65,11 +66,13 @@ def show_sidebar() -> Any:
 
 
 def beat() -> float | None:
-    from blender_addon import session
+    from blender_addon import playback, session
 
     now = time.monotonic()
     beats["longest"] = max(beats["longest"], now - beats["last"])
     region, current = show_sidebar(), session.current()
+    manager: Any = bpy.context.window_manager
+    scene = manager.windows[0].scene
     order = FOLDER / "order"
     if order.exists():
         name = order.read_text()
@@ -88,6 +91,9 @@ def beat() -> float | None:
         "hits": len(current.found.hits) if current.found else 0,
         "drawn": drawn["panel"],
         "longest": beats["longest"],
+        "motions": [track.verb for track in scene.uni4d_motion.tracks],
+        "clip_frame": playback.current().frame,
+        "models": len(current.models.models) if current.models else 0,
         "objects": [item.name for item in bpy.data.objects],
     }
     temporary = FOLDER / "state.tmp"
@@ -99,8 +105,14 @@ def beat() -> float | None:
 
 def start(name: str) -> None:
     manager: Any = bpy.context.window_manager
+    operators: Any = bpy.ops.uni4d  # type: ignore[attr-defined]
     with bpy.context.temp_override(window=manager.windows[0]):
-        getattr(bpy.ops.uni4d, name)()  # type: ignore[attr-defined]
+        if name == "review":
+            bpy.context.preferences.addons["blender_addon"].preferences.review = True  # type: ignore[union-attr]
+        elif name.startswith("track_add "):
+            operators.track_add("EXEC_DEFAULT", True, verb=name.split()[1])  # True: with a step to undo
+        else:
+            getattr(operators, name)()
 
 
 prepare()

@@ -141,6 +141,50 @@ def test_search_choose_generate_and_undo(window: Window, real_blender: RealBlend
     assert window.process.wait(30) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.window
+def test_look_at_the_clip_edit_it_undo_and_go_on(window: Window, real_blender: RealBlender) -> None:
+    time.sleep(2.0)
+    left, bottom, width, height = window.wait(lambda state: state["sidebar"][2] > 100)["sidebar"]
+    top = SCREEN_HEIGHT - bottom - height
+    window.click_down_until(left + width - 13, top + 100, 12, lambda state: state["drawn"] > 0)  # the tab
+    window.order("connect")
+    window.wait(lambda state: state["connected"])
+    window.order("review")
+    window.order("generate")
+    state = window.wait(lambda state: state["motions"] == ["dance"] and not state["running"])
+    assert state["note"].startswith("Look at the clip") and state["models"] == 2
+    assert not any("splats" in name for name in state["objects"]), "nothing was fitted"
+    window.wait(lambda later: later["clip_frame"] != state["clip_frame"], 20.0)  # it plays
+    time.sleep(1.0)
+    picture = screenshot(window.display, SCREENSHOT / f"clip-{real_blender.name}.png")
+    assert has_color(picture, (40, 160, 60)), "the clip is seen"
+
+    window.order("track_add spin")
+    window.wait(lambda state: state["motions"] == ["dance", "spin"])
+    window.mouse(left // 2, top + height // 2, "key", "ctrl+z")
+    window.wait(lambda state: state["motions"] == ["dance"], 20.0)
+    window.order("track_add jump")
+    window.mouse(left + width // 2, top + height // 2, "click", "--repeat", "40", "--delay", "20", "5")
+    time.sleep(3.0)  # scrolled to the end: the last button is above the last, closed panel
+    screenshot(window.display, SCREENSHOT / f"motion-{real_blender.name}.png")
+    again = lambda state: state["running"] == "animate"  # noqa: E731
+    window.click_down_until(left + width // 2, top + height - 42, -6, again)
+    window.wait(lambda state: not state["running"])
+    assert window.state()["motions"] == ["dance", "jump"]
+
+    window.order("animate_again")
+    window.wait(again)
+    window.order("cancel")
+    state = window.wait(lambda state: not state["running"])
+    assert (state["note"], state["motions"]) == ("Cancelled.", ["dance", "jump"])
+    window.order("fit_clip")
+    state = window.wait(lambda state: not state["running"])
+    assert state["note"].startswith("Done") and any("splats" in name for name in state["objects"])
+    (window.folder / "order").write_text("quit")
+    assert window.process.wait(30) == 0
+
+
 def has_color(picture: Path, color: tuple[int, int, int]) -> bool:
     """Whether a patch of about this colour is somewhere on a screenshot."""
     import numpy as np

@@ -1,0 +1,68 @@
+"""Runs inside Blender, against a real backend: up to the clip, another clip from an edited program, the fit.
+
+Arguments: DEPENDENCIES ENDPOINT CONTROL FOLDER. Writes the two clips into ``FOLDER/clips.npz`` and prints one
+line ``REVIEWED {json}``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+given = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
+sys.path.append(str(Path(__file__).parents[2]))
+
+from blender_addon import dependencies  # noqa: E402
+
+dependencies.ensure([Path(given[0])])
+
+
+def main() -> dict[str, Any]:
+    import addon_utils
+
+    addon_utils.enable("blender_addon", default_set=True)
+    from blender_addon import session
+
+    context: Any = bpy.context
+    preferences = context.preferences.addons["blender_addon"].preferences
+    preferences.endpoint, preferences.control_endpoint, preferences.review = given[1], given[2], True
+    state, operators = context.window_manager.uni4d, bpy.ops.uni4d  # type: ignore[attr-defined]
+    motion = context.scene.uni4d_motion
+    state.prompt, state.size, state.engine = "a red ball is bouncing", 96, "workbench"
+    operators.connect()
+    operators.generate()
+    first = session.current().draft
+    report: dict[str, Any] = {"words": [track.verb for track in motion.tracks]}
+    motion.tracks[0].verb = "slide"
+    motion.tracks[0].amplitude = 0.3
+    motion.tracks[0].direction = "UP"
+    operators.track_add(verb="blink")
+    operators.animate_again()
+    second = session.current().draft
+    report["played"] = second.animated.program["tracks"]
+    report["armatures"] = len(bpy.data.armatures)
+    motion.tracks[0].start = motion.tracks[0].stop = 0.5
+    try:
+        operators.animate_again()
+    except RuntimeError as error:
+        report["refused"] = str(error)
+    report["kept"] = session.current().draft is second
+    operators.fit_clip()
+    report["note"] = session.current().note
+    report["meshes"] = [
+        item.parent.type
+        for item in bpy.data.objects
+        if item.name.startswith("red ball") and item.type == "MESH" and item.parent
+    ]
+    np.savez(
+        Path(given[3]) / "clips.npz", first=first.animated.clip.frames, second=second.animated.clip.frames
+    )
+    return report
+
+
+print("REVIEWED " + json.dumps(main()), flush=True)  # noqa: T201

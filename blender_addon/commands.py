@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import bpy
+from attrs import evolve
 
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.transport import CONTROL_ENDPOINT, WORK_ENDPOINT
 
 from . import batch, sequences
 from .generation import Settings, rig
+from .prompt_list import read_list, read_program
 from .scene import compat, export, meshes, rendering
 from .view_files import write_views
 
@@ -61,14 +63,21 @@ def _parser() -> argparse.ArgumentParser:
     render = commands.add_parser("render", parents=[common], help="photograph a GLB from all sides")
     render.add_argument("--glb", type=Path, required=True)
     render.set_defaults(run=_render)
-    generate = commands.add_parser("generate", parents=[common], help="the whole chain for one prompt")
-    generate.add_argument("--prompt", required=True)
-    generate.add_argument("--endpoint", default=WORK_ENDPOINT, help="the backend's work socket")
-    generate.add_argument("--control", default=CONTROL_ENDPOINT, help="the backend's control socket")
-    generate.add_argument("--keys", type=Path, help="folder of CURVE keys, for a backend elsewhere")
+    chain = argparse.ArgumentParser(add_help=False)
+    chain.add_argument("--endpoint", default=WORK_ENDPOINT, help="the backend's work socket")
+    chain.add_argument("--control", default=CONTROL_ENDPOINT, help="the backend's control socket")
+    chain.add_argument("--keys", type=Path, help="folder of CURVE keys, for a backend elsewhere")
+    chain.add_argument("--top", type=int, default=5, help="hits to ask for")
+    chain.add_argument("--seed", type=int, default=0)
+    chain.add_argument("--model", default="", help="the video model, instead of the backend's choice")
+    generate = commands.add_parser(
+        "generate", parents=[common, chain], help="the whole chain for one prompt, or for a list of them"
+    )
+    what = generate.add_mutually_exclusive_group(required=True)
+    what.add_argument("--prompt")
+    what.add_argument("--list", type=Path, help="JSON list of prompts or items; see prompt_list.py")
     generate.add_argument("--uid", default="", help="take this hit instead of the best one")
-    generate.add_argument("--top", type=int, default=5, help="hits to ask for")
-    generate.add_argument("--seed", type=int, default=0)
+    generate.add_argument("--program", type=Path, help="motion program (JSON) to play instead of the words")
     generate.set_defaults(run=_generate)
     sequences.add_command(commands, common, report)
     usd = commands.add_parser("usd", help="write an animated GLB as USD")
@@ -100,16 +109,31 @@ def _render(options: argparse.Namespace) -> None:
 
 
 def _generate(options: argparse.Namespace) -> None:
+    settings = _settings(options)
+    if options.program is not None:
+        settings = evolve(settings, program=read_program(options.program))
+    if options.list is None:
+        _generate_one(options, options.prompt, options.out, settings)
+        return
+    items = read_list(options.list)
+    failed: list[Uni4DError] = []
+    for number, item in enumerate(items):
+        report("item", number / len(items), item.name)
+        try:
+            _generate_one(options, item.prompt, options.out / item.name, item.settings(settings))
+        except Uni4DError as error:
+            report("failed", number / len(items), f"{item.name}: {error}")
+            failed.append(error)
+    report("item", 1.0, f"{len(items) - len(failed)} of {len(items)} done")
+    if failed:
+        first = failed[0]
+        message = f"{len(failed)} of {len(items)} items failed, the first: {first.message}"
+        raise Uni4DError(first.code, message, first.cure)
+
+
+def _generate_one(options: argparse.Namespace, prompt: str, out: Path, settings: Settings) -> None:
     clear_scene()
-    batch.generate(
-        options.prompt,
-        options.out,
-        options.endpoint,
-        options.control,
-        _settings(options),
-        report,
-        keys=options.keys,
-    )
+    batch.generate(prompt, out, options.endpoint, options.control, settings, report, keys=options.keys)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -123,11 +147,15 @@ def _settings(options: argparse.Namespace) -> Settings:
         engine=options.engine,
         samples=options.samples,
         seed=getattr(options, "seed", 0),
+        model=getattr(options, "model", ""),
         own_scene=True,
     )
 
 
 def clear_scene() -> None:
-    """Empty the start-up file: no cube, no light, no camera."""
+    """Empty the scene: no cube, no light, no camera, and nothing of the run before."""
     for item in tuple(bpy.data.objects):
         bpy.data.objects.remove(item)
+    for home in tuple(bpy.data.collections):
+        bpy.data.collections.remove(home)
+    bpy.data.orphans_purge(do_recursive=True)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import trimesh
 from harness import toy_asset
-from harness.blenders import RealBlender
+from harness.blenders import BLENDERS, RealBlender
 from harness.toy_backend import ToyBackend
 from PIL import Image
 
 from uni4d_shared.cameras import project, read_transforms
 from uni4d_shared.codec import read_file
-from uni4d_shared.messages import FitResult, SearchResult
+from uni4d_shared.messages import AnimateRequest, FitResult, SearchResult
 
 HEADLESS = Path(__file__).parents[2] / "blender_addon" / "headless.py"
 Run = Callable[..., list[dict[str, Any]]]
@@ -132,6 +132,39 @@ def test_the_chain_leaves_its_files_and_skips_what_is_done(run: Run, tmp_path: P
     header = json.loads(raw[20 : 20 + int.from_bytes(raw[12:16], "little")])
     assert len(header["skins"][0]["joints"]) == 5
     assert header["animations"][0]["channels"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("real_blender", BLENDERS[:1], indirect=True)
+def test_a_list_of_prompts_with_a_program_of_its_own(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "turn.json").write_text(json.dumps({"program": {"tracks": [{"verb": "spin"}]}}))
+    items: list[Any] = [
+        "a toy box is dancing",
+        {"prompt": "a toy box is dancing", "name": "turning", "program": "turn.json", "seed": 3},
+        {"prompt": "a toy box is dancing", "name": "nothing", "uid": "no-such-toy"},
+    ]
+    (tmp_path / "list.json").write_text(json.dumps(items))
+    with ToyBackend(toy_asset.answer) as backend:
+        arguments = [
+            *("generate", "--list", str(tmp_path / "list.json"), "--out", str(tmp_path / "out")),
+            *("--endpoint", backend.endpoint, "--control", backend.control_endpoint),
+            *("--size", "64", "--azimuths", "2", "--elevations", "20", "--engine", "workbench"),
+        ]
+        error = error_of(run(*arguments, fails=True))
+    assert error["code"] == "no-hit" and error["message"].startswith("1 of 3 items failed")
+    first, second = (request for request in backend.requests if isinstance(request, AnimateRequest))
+    assert (first.settings, first.seed) == ({}, 0)
+    assert (second.settings, second.seed) == ({"program": {"tracks": [{"verb": "spin"}]}}, 3)
+    sizes = [
+        (tmp_path / "out" / name / "scene.blend").stat().st_size
+        for name in ("a-toy-box-is-dancing", "turning")
+    ]
+    assert max(sizes) < 1.2 * min(sizes), "the second scene holds nothing of the first"
+
+    items[1]["seed"] = "three"
+    (tmp_path / "list.json").write_text(json.dumps(items))
+    error = error_of(run(*arguments, fails=True))
+    assert error["code"] == "list-invalid" and "item 2: seed is 'three'" in error["message"]
 
 
 def test_a_broken_mesh_is_named(run: Run, tmp_path: Path) -> None:

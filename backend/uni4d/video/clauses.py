@@ -23,6 +23,7 @@ _SUCCESSIONS = frozenset(
         *((first, then) for then, first in OPPOSITES.items()),
         *(("rise", "fall"), ("stretch", "squash"), ("squash", "stretch"), ("drop", "bounce")),
         *(("fall", "bounce"), ("wobble", "fall"), ("jump", "fall"), ("close", "open"), ("bounce", "fall")),
+        *(("blink", "fade"), ("glow", "fade"), ("pulse", "fade")),  # what has gone out does not flicker
     }
 )
 """Pairs that happen in turn though only “and” or a comma joins them."""
@@ -55,6 +56,8 @@ _IN_TURN = re.compile(r"\b(then|before|afterwards|after that|until|finally)\b")
 _NOUN_MARKS = frozenset(
     words("the, a, an, its, his, her, their, on, in, of, at, from, over, under, through, into, onto")
 )
+_MANNERS = frozenset(words("pace, crawl, speed, rate, tempo"))
+"""How fast, after “at”, and no motion: “at a leisurely pace”."""
 _LIGHT_VERBS = frozenset(
     words(
         "do, does, doing, did, make, makes, making, made, take, takes, taking, give, gives, giving, "
@@ -137,6 +140,8 @@ def _is_noun(match: VerbMatch, text: str) -> bool:
     """Whether an article, a possessive or a preposition stands before it; “does a flip” is a motion all the
     same."""
     before = re.findall(r"[a-z]+", text[: match.start].lower())
+    if match.phrase.lower() in _MANNERS and "at" in before[-4:]:
+        return True
     if not before or " " in match.phrase or match.phrase.lower().endswith("ing"):
         return False
     done = len(before) > 1 and before[-1] in ("a", "an", "the") and before[-2] in _LIGHT_VERBS
@@ -209,7 +214,7 @@ def _in_order(clauses: list[Clause], text: str) -> list[Clause]:
     for clause in clauses[1:]:
         before = ordered[-1]
         gap = text[before.match.stop : clause.match.start].lower()
-        together = re.search(r"\b(while|whilst|as|with)\b", gap)
+        together = re.search(r"\b((?<!for a )while|whilst|as|with)\b", gap)
         if re.search(r"\bafter\b(?! that)", gap):
             ordered[-1:] = [evolve(clause, follows=before.follows), evolve(before, follows=True)]
             continue

@@ -256,8 +256,9 @@ def find_modifiers(text: str) -> list[Modifier]:
 
 
 def unknown_motions(text: str, beginnings: Sequence[int] = (0,)) -> list[str]:
-    """Words that read like a motion and that the tables do not know: those in *-ing*, and verbs of motion
-    with which a clause begins (at one of the offsets ``beginnings``)."""
+    """Words that read like a motion and that the tables do not know: those in *-ing*, verbs of motion with
+    which a clause begins (at one of the offsets ``beginnings``), and any verb in *-s* where one must stand:
+    at the very beginning and after *then*, unless it is the subject of a known verb (“arms wave”)."""
     from uni4d.retrieval.motion_verbs import verb_form
 
     found = []
@@ -265,11 +266,21 @@ def unknown_motions(text: str, beginnings: Sequence[int] = (0,)) -> list[str]:
         word = match.group()
         if word in _bases() or word in _SKIPPED:
             continue
-        first = any(not _says(text[start : match.start()]) for start in beginnings if start <= match.start())
+        begins = [
+            start for start in beginnings if start <= match.start() and not _says(text[start : match.start()])
+        ]
         form = verb_form(word)
-        if (len(word) > 4 and word.endswith("ing")) or (first and form is not None and form.verb.moves):
+        said = bool(begins) and form is not None and (form.verb.moves or _must_be_a_verb(text, match, begins))
+        if said or (len(word) > 4 and word.endswith("ing")):
             found.append(text[match.start() : match.end()])
     return found
+
+
+def _must_be_a_verb(text: str, match: re.Match[str], begins: Sequence[int]) -> bool:
+    after = re.match(r"\W*([a-z]+)", text[match.end() :].lower())
+    if not match.group().endswith("s") or (after and after.group(1) in motion_words()):
+        return False
+    return any(start == 0 or re.search(r"\bthen\W*$", text[:start].lower()) for start in begins)
 
 
 def _says(text: str) -> bool:

@@ -43,12 +43,14 @@ NUMBERS: dict[str, int] = {
 _FIXED: tuple[tuple[str, tuple[Effect, ...]], ...] = (
     (
         "slowly, slow, lazily, calmly, leisurely, sluggishly, gradually, in slow motion, slower, "
-        "slower and slower, unhurriedly",
+        "slower and slower, unhurriedly, at leisurely pace, at slow pace, at gentle pace, at easy pace, "
+        "at relaxed pace, at snail pace, at crawl, at low speed, at slow speed",
         (("speed", 0.5),),
     ),
     (
         "fast, quickly, rapidly, swiftly, quick, rapid, speedily, hastily, furiously, at full speed, "
-        "at top speed, at high speed, faster, faster and faster, briskly, frantically, hurriedly, quicker",
+        "at top speed, at high speed, faster, faster and faster, briskly, frantically, hurriedly, quicker, "
+        "at brisk pace, at fast pace, at quick pace, at rapid pace, at lively pace, at breakneck speed",
         (("speed", 2.0),),
     ),
     ("gently, softly, smoothly", (("speed", 0.7), ("amplitude", 0.6))),

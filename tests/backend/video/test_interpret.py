@@ -201,3 +201,36 @@ def test_without_an_encoder_an_unknown_motion_is_an_error_that_lists_the_verbs()
         program("is moonwalking")
     assert caught.value.code == "motion-unknown"
     assert "dance" in caught.value.cure
+
+
+@pytest.mark.parametrize(
+    ("motion", "verbs", "speed"),
+    [
+        ("trots along at a leisurely pace", ["walk"], 0.5),
+        ("turns at a brisk pace", ["spin"], 2.0),
+        ("drives at a crawl", ["drive"], 0.5),
+        ("paces up and down", ["walk", "drive"], 1.0),
+    ],
+)
+def test_how_fast_something_moves_is_no_motion(motion: str, verbs: list[str], speed: float) -> None:
+    program = interpret(Query("thing moves", "thing", motion), duration=4.0)
+    assert [track.verb for track in program.tracks] == verbs
+    usual = 4.0 / VERBS[verbs[0]].period
+    assert program.tracks[0].cycles == pytest.approx(max(1.0, round(usual * speed)))
+
+
+@pytest.mark.parametrize(
+    "motion", ["flickers and goes out", "flickers for a while and goes out", "blinks, then dies out"]
+)
+def test_what_goes_out_has_shone_before(motion: str) -> None:
+    program = interpret(Query("candle moves", "candle", motion), duration=4.0)
+    first, last = program.tracks
+    assert (first.verb, last.verb) == ("blink", "fade")
+    assert first.stop == pytest.approx(last.start)
+
+
+def test_a_verb_that_is_no_motion_is_named_with_the_nearest(embed: Callable[[str], np.ndarray]) -> None:
+    program = interpret(Query("cat moves", "cat", "juggles and walks"), duration=2.0, embed_text=embed)
+    assert [track.verb for track in program.tracks] == ["walk"]
+    assert "juggles (nearest verb: “" in program.notes[0]
+    assert interpret(Query("robot moves", "robot", "arms wave"), duration=2.0, embed_text=embed).notes == ()

@@ -35,7 +35,6 @@ from numpy.typing import NDArray
 
 from uni4d_shared.cameras import read_transforms
 from uni4d_shared.errors import Uni4DError
-from uni4d_shared.types import Camera
 
 from .scene import meshes, rendering
 from .view_files import write_png
@@ -83,13 +82,19 @@ def render_sequence(glb: Path, folder: Path, light: str, report: Report) -> None
         still = [shot for shot in shots if shot["moment"] < 0]
         if still and not (folder / "depth.npz").is_file():
             motion.pose(-1)
-            depth = [studio.depth(c, np.ones((c.height, c.width), bool)) for c in _of(still, cameras)]
+            depth = [studio.depth(cameras[shot["camera"]], _covered(folder / shot["file"])) for shot in still]
             np.savez_compressed(folder / "depth.npz", depth=np.stack(depth))
     report("film", 1.0, f"{len(shots)} pictures")
 
 
-def _of(shots: Sequence[dict[str, Any]], cameras: Sequence[Camera]) -> list[Camera]:
-    return [cameras[shot["camera"]] for shot in shots]
+def _covered(path: Path) -> NDArray[np.bool_]:
+    """``[H, W]`` where a picture shows something."""
+    image: Any = bpy.data.images.load(str(path))
+    width, height = image.size
+    pixels = np.empty(4 * width * height, np.float32)
+    image.pixels.foreach_get(pixels)
+    bpy.data.images.remove(image)
+    return np.asarray(pixels.reshape(height, width, 4)[::-1, :, 3] > 0)
 
 
 class _Motion:

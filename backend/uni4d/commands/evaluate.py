@@ -11,6 +11,7 @@ from attrs import define
 from rich.table import Table
 
 from uni4d.commands.common import Command
+from uni4d.commands.evaluate_reconstruction import EvaluateReconstruction
 from uni4d.terminal import stdout
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import section
@@ -266,13 +267,14 @@ class EvaluateAlignment(Command):
 
 @define(kw_only=True)
 class EvaluateCommands:
-    """Measure retrieval, search, alignment, and what schedules give."""
+    """Measure retrieval, search, alignment, reconstruction, and what schedules give."""
 
     command: (
         Annotated[EvaluateRetrieval, tyro.conf.subcommand("retrieval")]
         | Annotated[EvaluateSearch, tyro.conf.subcommand("search")]
         | Annotated[EvaluateSchedules, tyro.conf.subcommand("schedules")]
         | Annotated[EvaluateAlignment, tyro.conf.subcommand("alignment")]
+        | Annotated[EvaluateReconstruction, tyro.conf.subcommand("reconstruction")]
     )
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,8 @@ class Truth:
 
     scene: Scene
     light: str
-    glb: Path
+    folder: Path
+    """Where its pictures are."""
     mesh: TexturedMesh
     views: ViewSet
     alignment: Alignment
@@ -97,13 +99,13 @@ def film(
     scene: Scene,
     glb: Path,
     light: str,
-    blender: BlenderCommand,
+    blender: Callable[[], BlenderCommand],
     progress: Progress = silent,
     *,
     filming: Filming | None = None,
     root: Path | None = None,
 ) -> Truth:
-    """Have Blender render what is missing of a scene; its truth."""
+    """Have Blender (``blender`` finds it when it is needed) render what is missing of a scene; its truth."""
     from uni4d.pipeline.blender import run_headless
 
     filming = filming or Filming()
@@ -113,7 +115,7 @@ def film(
     expected = [folder / shot["file"] for shot in shots] + [folder / "depth.npz"]
     if not all(path.is_file() for path in expected):
         run_headless(
-            blender,
+            blender(),
             ["render-sequence", "--glb", str(glb), "--out", str(folder), "--light", light],
             log_path=folder / "blender.log",
             expected=expected,
@@ -154,7 +156,7 @@ def load_truth(scene: Scene, light: str, glb: Path, *, root: Path | None = None)
     return Truth(
         scene=scene,
         light=light,
-        glb=glb,
+        folder=folder,
         mesh=load_mesh(glb),
         views=ViewSet(images, depth, view_cameras),  # type: ignore[arg-type] # a converter
         alignment=_alignment(len(views)),

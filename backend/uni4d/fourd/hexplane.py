@@ -18,6 +18,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -103,15 +104,15 @@ class HexPlane(nn.Module):
         moment = (2.0 * time - 1.0)[:, None].expand(-1, len(points))  # [B, N]
         levels = []
         for level in range(len(self.config.levels)):
-            product: Tensor | None = None
-            for axes, plane in zip(_SPACE, self.space[3 * level : 3 * level + 3], strict=True):
-                sampled = _sampled(plane, place[None, :, axes])  # [1, N, C]
-                product = sampled if product is None else product * sampled
+            factors = [
+                _sampled(plane, place[None, :, axes])  # [1, N, C]
+                for axes, plane in zip(_SPACE, self.space[3 * level : 3 * level + 3], strict=True)
+            ]
             for axis, plane in enumerate(self.time[3 * level : 3 * level + 3]):
                 along = place[:, axis].expand_as(moment)
-                product = product * _sampled(plane, torch.stack([along, moment], dim=-1))
-            levels.append(product)
-        return torch.cat(levels, dim=-1)  # type: ignore[arg-type]
+                factors.append(_sampled(plane, torch.stack([along, moment], dim=-1)))  # [B, N, C]
+            levels.append(reduce(torch.mul, factors))
+        return torch.cat(levels, dim=-1)
 
     def regularisation(self) -> Tensor:
         """Total variation in space, second differences in time, and how far the planes of time are from one

@@ -34,6 +34,8 @@ class Generate(Command):
     """Folder with pyzmq, msgpack, attrs and cattrs for Blender's Python, where it lacks them."""
     engine: str = "auto"
     """auto, cycles, workbench or eevee."""
+    program: Path | None = None
+    """A motion program (JSON) to play instead of what the prompt says: what uni4d animate --json printed."""
     endpoint: str | None = None
     """The work socket of a server that runs already; by default one is started for this run."""
     control_endpoint: str = ServeConfig().control_endpoint
@@ -43,6 +45,7 @@ class Generate(Command):
         from uni4d.pipeline.backend_process import Backend
         from uni4d.pipeline.blender import find_blender
         from uni4d.pipeline.generate import generate, slug
+        from uni4d.video.program import read_program
 
         backend = Backend(self.endpoint, self.control_endpoint) if self.endpoint else None
         arguments = (
@@ -51,7 +54,10 @@ class Generate(Command):
             find_blender(self.blender, self.bpy_python, self.blender_deps),
             self.settings(),
         )
+        if self.program is not None:
+            read_program(self.program)  # what is wrong with it is said before anything is done
         options: dict[str, Any] = {"engine": self.engine, "backend": backend, "settings": self.config}
+        options["program"] = self.program
         if self.json:
             return generate(*arguments, _quiet, **options)
         with StageBars.shown() as bars:

@@ -49,11 +49,13 @@ def generate(
     engine: str = "auto",
     backend: Backend | None = None,
     settings: Path | None = None,
+    program: Path | None = None,
 ) -> dict[str, Any]:
     """Run the chain and leave its files in ``folder``; stages that are done there are not done again.
 
     ``backend`` is a server that runs already; without it one is started for this run, with the TOML file
-    ``settings`` that ``config`` was read from. Returns the report.
+    ``settings`` that ``config`` was read from. ``program``: a motion program to play instead of the words.
+    Returns the report.
     """
     if not prompt.strip():
         raise Uni4DError("prompt-empty", "The prompt is empty.", 'Try "a teddy bear is dancing".')
@@ -69,6 +71,7 @@ def generate(
                 *("generate", "--prompt", prompt, "--out", str(folder)),
                 *("--endpoint", server.endpoint, "--control", server.control_endpoint),
                 *render_arguments(config.render, engine),
+                *(("--program", str(program.resolve())) if program is not None else ()),
             ],
             log_path=folder / "blender.log",
             expected=files_of_blender(folder),

@@ -94,3 +94,15 @@ def test_a_model_that_paints_plays_no_program(folder: Path, capsys: pytest.Captu
     code, told = animate(folder, capsys, "--program", str(folder / "program.json"), "--model", "wan")
     assert code == 1
     assert "animate.program" in told["error"]["message"] and "kinematic" in told["error"]["cure"]
+
+
+def test_the_whole_chain_reads_a_program_before_anything_is_done(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "broken.json").write_text(json.dumps({"tracks": [{"verb": "spin"}], "duration": 0}))
+    out, program = str(folder / "run"), str(folder / "broken.json")
+    line = ["generate", "a toy box", "--out", out, "--program", program, "--blender", "/bin/true", "--json"]
+    assert cli.main(line) == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "program-invalid" and "duration is 0" in error["message"]
+    assert not (folder / "run").exists()

@@ -30,10 +30,11 @@ def evaluate(
     count = coefficients.shape[1]
     if count not in (1, 4, 9, 16):
         raise ValueError(f"spherical harmonics: expected 1, 4, 9 or 16 coefficients, got {count}")
-    basis = [torch.full_like(directions[:, 0], SH_C0)]
+    constant = coefficients[:, 0] * SH_C0 + 0.5
+    if count == 1:
+        return constant.clamp(min=0.0)
     x, y, z = directions.unbind(1)
-    if count >= 4:
-        basis += [-_C1 * y, _C1 * z, -_C1 * x]
+    basis = [-_C1 * y, _C1 * z, -_C1 * x]
     if count >= 9:
         xx, yy, zz = x * x, y * y, z * z
         basis += [_C2[0] * x * y, _C2[1] * y * z, _C2[2] * (2 * zz - xx - yy)]
@@ -48,4 +49,5 @@ def evaluate(
                 _C3[5] * z * (xx - yy),
                 _C3[6] * x * (xx - 3 * yy),
             ]
-    return ((torch.stack(basis, dim=1)[:, :, None] * coefficients).sum(1) + 0.5).clamp(min=0.0)
+    varying = (torch.stack(basis, dim=1)[:, :, None] * coefficients[:, 1:]).sum(1)
+    return (constant + varying).clamp(min=0.0)

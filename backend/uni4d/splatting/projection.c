@@ -128,7 +128,8 @@ static void see_ellipse(const camera *c, const point *at, const float *quaternio
     }
     for (int k = 0; k < 4; k++) square += (double)quaternion[k] * quaternion[k];
     e->length = sqrt(fmax(square, 1e-24));
-    for (int k = 0; k < 4; k++) e->quaternion[k] = quaternion[k] / e->length;
+    const double to_unit = 1.0 / e->length;
+    for (int k = 0; k < 4; k++) e->quaternion[k] = quaternion[k] * to_unit;
     rotation_columns(e->quaternion, e->axes);
     e->xx = e->yy = low_pass;
     e->xy = 0.0;
@@ -150,17 +151,18 @@ static void see_ellipse(const camera *c, const point *at, const float *quaternio
 static record record_of(const point *at, const ellipse *e, double opacity) {
     record r;
     memset(&r, 0, sizeof r);
-    const double a = e->yy / e->determinant, shown = opacity * e->sharpness;
-    if (!(shown >= ALPHA_MIN && e->determinant > 0.0 && a > 0.0 && e->xx < 1e18 && e->yy < 1e18)) return r;
-    const double reach = 2.0 * log(shown / ALPHA_MIN) + 1e-3;
+    const double shown = opacity * e->sharpness;
+    if (!(shown >= ALPHA_MIN && e->determinant > 0.0 && e->xx < 1e18 && e->yy < 1e18)) return r;
+    const double log_shown = log(shown), reach = 2.0 * (log_shown - log(ALPHA_MIN)) + 1e-3;
+    const double over_yy = 1.0 / e->yy, spread = e->determinant * over_yy; /* 1 / a: the variance along a row */
     r.x = (float)at->x;
     r.y = (float)at->y;
-    r.bend = (float)(-HALF_LOG2E * a);
-    r.slope = (float)(-e->xy / e->yy);
-    r.fall = (float)(-HALF_LOG2E / e->yy);
-    r.log_opacity = (float)log2(shown);
-    r.reach = (float)(reach / a);
-    r.ratio = (float)(1.0 / (a * e->yy));
+    r.bend = (float)(-HALF_LOG2E / spread);
+    r.slope = (float)(-e->xy * over_yy);
+    r.fall = (float)(-HALF_LOG2E * over_yy);
+    r.log_opacity = (float)(2.0 * HALF_LOG2E * log_shown);
+    r.reach = (float)(reach * spread);
+    r.ratio = (float)(spread * over_yy);
     r.half_width = (float)sqrt(reach * e->xx) + 1e-2f;
     r.half_height = (float)sqrt(reach * e->yy) + 1e-2f;
     return r;

@@ -17,6 +17,9 @@ __all__ = ["AnyCameras", "CameraTensors", "OtherMoment", "Rendered", "Scene", "b
 
 def broadcast(*shapes: torch.Size) -> torch.Size:
     """The shape they have together."""
+    batched = {shape for shape in shapes if shape}
+    if len(batched) <= 1:  # what torch.broadcast_shapes would say, in a tenth of the time
+        return next(iter(batched), torch.Size())
     return torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
 
 

@@ -214,9 +214,16 @@ def _likeness(splats: Splats, held: HeldOut) -> tuple[float, float, float]:
 
 @torch.inference_mode()
 def _drawn(splats: Splats, held: HeldOut) -> torch.Tensor:
-    arrays = (splats.means, splats.quaternions, splats.scales, splats.opacities, splats.colors)
-    tensors = [torch.from_numpy(array) for array in arrays]
-    return rasterise(*tensors, held.camera, (1.0, 1.0, 1.0)).image.clamp(0.0, 1.0)
+    rendered = rasterise(
+        torch.from_numpy(splats.means),
+        torch.from_numpy(splats.quaternions),
+        torch.from_numpy(splats.scales),
+        torch.from_numpy(splats.opacities),
+        torch.from_numpy(splats.colors),
+        held.camera,
+        (1.0, 1.0, 1.0),
+    )
+    return rendered.image.clamp(0.0, 1.0)
 
 
 def _save(path: Path, image: Array) -> None:

@@ -40,7 +40,9 @@ Array = NDArray[Any]
 class Moving(Protocol):
     """Splats in motion, with what they move."""
 
-    iterations: int
+    @property
+    def iterations(self) -> int:
+        """Rendering steps that it took."""
 
     @property
     def megabytes(self) -> float:

@@ -27,7 +27,7 @@ static void finish_row(const float *plane, int64_t size, int width, const float 
 
 void uni4d_finish(const batch *job) {
     const int64_t size = (int64_t)job->width * job->height, rows = job->images * job->height;
-#pragma omp parallel for schedule(static) num_threads(job->threads)
+#pragma omp parallel for schedule(static) num_threads(job->threads) if (job->images * size > MANY_PIXELS)
     for (int64_t row = 0; row < rows; row++) {
         const int64_t image = row / job->height, at = row * job->width;
         const float *plane = job->planes + image * (job->features + 1) * size + (row % job->height) * job->width;
@@ -67,7 +67,7 @@ int unfinish(const batch *job, const gradients *to) {
     const int64_t size = (int64_t)job->width * job->height, strips = (job->height + STRIP - 1) / STRIP;
     double *totals = calloc((size_t)(job->images * strips * 3), sizeof(double));
     if (!totals) return -1;
-#pragma omp parallel for schedule(static) num_threads(job->threads)
+#pragma omp parallel for schedule(static) num_threads(job->threads) if (job->images * size > MANY_PIXELS)
     for (int64_t strip = 0; strip < job->images * strips; strip++) {
         const int64_t image = strip / strips, offset = image * (job->features + 1) * size;
         const int first = (int)(strip % strips) * STRIP, end = first + STRIP;
@@ -75,8 +75,8 @@ int unfinish(const batch *job, const gradients *to) {
             const int64_t in_image = (int64_t)y * job->width, at = image * size + in_image;
             unfinish_row(job->planes + offset + in_image, size, job->width, job->features > 4,
                          job->backgrounds + 3 * image, to->image ? to->image + 3 * at : 0,
-                         to->alpha ? to->alpha + at : 0, to->depth ? to->depth + at : 0, to->flow ? to->flow + 2 * at : 0,
-                         to->planes + offset + in_image, totals + 3 * strip);
+                         to->alpha ? to->alpha + at : 0, to->depth ? to->depth + at : 0,
+                         to->flow ? to->flow + 2 * at : 0, to->planes + offset + in_image, totals + 3 * strip);
         }
     }
     for (int64_t strip = 0; strip < job->images * strips; strip++)

@@ -195,9 +195,10 @@ INLINE void tile_forward(const batch *job, int64_t image, int tile, const int fe
 /* Bins and composites: fills `tile_start`, `pairs` and `planes`. -1 without memory. */
 int32_t uni4d_composite(const batch *job) {
     const int tiles = ((job->width + TILE - 1) / TILE) * ((job->height + TILE - 1) / TILE);
+    const int64_t splats = job->images > 1 ? job->images * job->count : 0;
     int failed = 0;
     job->tile_start[0] = 0;
-#pragma omp parallel for schedule(static) num_threads(job->threads) reduction(| : failed)
+#pragma omp parallel for schedule(static) num_threads(job->threads) reduction(| : failed) if (splats > MANY_SPLATS)
     for (int64_t image = 0; image < job->images; image++) failed |= bin_image(job, image);
     if (failed) return -1;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(job->threads)

@@ -13,6 +13,10 @@
 
 #include <stdint.h>
 
+/* Below so much work a region is not worth waking the other threads for. */
+#define MANY_SPLATS 2048
+#define MANY_PIXELS 65536
+
 #define TILE 16
 #define LANES 8
 #define BLOCKS (TILE / LANES)

@@ -192,7 +192,7 @@ int64_t uni4d_project(const batch *job) {
     const int tiles_x = (job->width + TILE - 1) / TILE, tiles_y = (job->height + TILE - 1) / TILE;
     const int64_t n = job->count, chunks = (n + CHUNK - 1) / CHUNK, all = job->images * n;
     record *records = job->records;
-#pragma omp parallel for schedule(static) num_threads(job->threads)
+#pragma omp parallel for schedule(static) num_threads(job->threads) if (job->images * n > MANY_SPLATS)
     for (int64_t chunk = 0; chunk < job->images * chunks; chunk++) {
         const int64_t b = chunk / chunks, first = (chunk % chunks) * CHUNK, end = first + CHUNK < n ? first + CHUNK : n;
         const eyes by = read_cameras(job, b);
@@ -347,7 +347,7 @@ int project_backward(const batch *job, const gradients *to) {
     const int64_t n = job->count, chunks = (n + CHUNK - 1) / CHUNK, width = MOMENTS + job->features;
     double *cameras = calloc((size_t)(chunks * job->images * 2 * CAMERA) + 1, sizeof(double));
     if (!cameras) return -1;
-#pragma omp parallel for schedule(static) num_threads(job->threads)
+#pragma omp parallel for schedule(static) num_threads(job->threads) if (job->images * n > MANY_SPLATS)
     for (int64_t chunk = 0; chunk < chunks; chunk++)
         for (int64_t b = 0; b < job->images; b++) {
             double *g_camera = cameras + (chunk * job->images + b) * 2 * CAMERA;

@@ -11,10 +11,11 @@ The reconstruction benchmark films motions with it that it knows exactly. A fold
 - ``shots.json``: ``[{"file": …, "camera": i, "moment": t}]``; ``"moment": -1`` is the mesh at rest, whose
   shots also give ``depth.npz``, in their order.
 
-Two lights. ``shadeless``: a surface shows its own colour, which moves with it; drawn by Workbench. ``sun``: a
-sun with hard shadows that stands still in the world while the object turns, over an even ambient light; drawn
-by Cycles, with rays that end at the first surface, so that there is no noise but that of the edges. The
-colour of a material that glows gives way to that of the glow.
+Three lights. ``shadeless``: a surface shows its own colour, which moves with it; drawn by Workbench. ``sun``:
+a sun with hard shadows that stands still in the world while the object turns, over an even ambient light;
+drawn by Cycles, with rays that end at the first surface, so that there is no noise but that of the edges. The
+colour of a material that glows gives way to that of the glow. ``studio``: the light of the photographs, by
+any engine; nothing glows in it.
 
 What is there already is not rendered again.
 """
@@ -41,7 +42,7 @@ from .view_files import write_png
 
 __all__ = ["LIGHTS", "add_command", "render_sequence"]
 
-LIGHTS = ("shadeless", "sun")
+LIGHTS = ("shadeless", "sun", "studio")
 
 Report = Callable[..., None]
 Array = NDArray[Any]
@@ -59,11 +60,13 @@ def add_command(commands: Any, common: argparse.ArgumentParser, report: Report) 
     parser = commands.add_parser("render-sequence", parents=[common], help="film a mesh with a given motion")
     parser.add_argument("--glb", type=Path, required=True)
     parser.add_argument("--light", choices=LIGHTS, default=LIGHTS[0])
-    parser.set_defaults(run=lambda given: render_sequence(given.glb, given.out, given.light, report))
+    parser.set_defaults(
+        run=lambda given: render_sequence(given.glb, given.out, given.light, report, engine=given.engine)
+    )
 
 
-def render_sequence(glb: Path, folder: Path, light: str, report: Report) -> None:
-    """Render the shots that ``folder`` asks for into it."""
+def render_sequence(glb: Path, folder: Path, light: str, report: Report, *, engine: str = "auto") -> None:
+    """Render the shots that ``folder`` asks for into it; ``engine`` is heeded in the light ``studio``."""
     report("film", 0.0, "importing")
     objects = meshes.import_glb(glb)
     cameras, _ = read_transforms(folder / "cameras.json")
@@ -71,7 +74,7 @@ def render_sequence(glb: Path, folder: Path, light: str, report: Report) -> None
     missing = [shot for shot in shots if not (folder / shot["file"]).is_file()]
     missing.sort(key=lambda shot: (shot["moment"], shot["camera"]))
     motion = _Motion(folder / "motion.npz", objects, light)
-    with _Set(objects, light) as studio:
+    with rendering.Studio(objects, engine=engine) if light == "studio" else _Set(objects, light) as studio:
         for done, shot in enumerate(missing):
             report("film", done / len(missing), f"{shot['file']}, {done + 1} of {len(missing)}")
             motion.pose(shot["moment"])
@@ -122,8 +125,10 @@ class _Motion:
                 f"{path}: glow is of {self._glow.shape[1]} materials, the mesh has {len(materials)}.",
                 "Give an amount for each material of the GLB, in its order.",
             )
-        surface = _Flat if light == "shadeless" else _Sunlit
-        self._surfaces = [surface(material, color) for material in materials]
+        self._surfaces: list[_Flat | _Sunlit] = []
+        if light != "studio":
+            surface = _Flat if light == "shadeless" else _Sunlit
+            self._surfaces = [surface(material, color) for material in materials]
         self._at: int | None = None
 
     def pose(self, moment: int) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "PROFILES",
     "AlignConfig",
     "AnimateConfig",
+    "BlenderConfig",
     "CogVideoX15Config",
     "CogVideoXConfig",
     "Config",
@@ -106,11 +107,29 @@ class AnimateConfig:
     """Splats of the generator's own cloud."""
     refine_iterations: int = _bounded(150, 0, 20_000)
     """Steps that fit the colours of that cloud to the photographs."""
+    renderer: str = field(default="splats", validator=validators.in_(("splats", "blender")))
+    """What makes the frames: ``splats``, that cloud; ``blender``, the moved mesh photographed by the Blender
+    of the table ``[blender]``, which shades it anew in each frame and takes a second or more for one."""
     speed: float = _bounded(1.0, 0.05, 20)
     amplitude: float = _bounded(1.0, 0, 5)
     program: dict[str, Any] | None = None
     """A motion program (:class:`uni4d.video.program.MotionProgram`) to play instead of the words'."""
     seed: int = 0
+
+
+@frozen
+class BlenderConfig:
+    """The Blender that films clips where ``[animate] renderer`` says so. A request over the network changes
+    nothing here."""
+
+    program: Path | None = None
+    """A Blender; by default the one on the PATH."""
+    bpy_python: Path | None = None
+    """Or a Python interpreter that has the bpy module."""
+    deps: Path | None = None
+    """Folder with pyzmq, msgpack, attrs and cattrs for Blender's Python, where it lacks them."""
+    engine: str = field(default="auto", validator=validators.in_(("auto", "cycles", "workbench", "eevee")))
+    """The photographs' should be the same."""
 
 
 @frozen(kw_only=True)
@@ -285,6 +304,7 @@ class Config:
     render: RenderConfig = RenderConfig()
     align: AlignConfig = AlignConfig()
     animate: AnimateConfig = AnimateConfig()
+    blender: BlenderConfig = BlenderConfig()
     video: VideoConfig = VideoConfig()
     fit: FitConfig = FitConfig()
     serve: ServeConfig = field(factory=ServeConfig)

@@ -34,7 +34,7 @@ from uni4d_shared.messages import (
     VideoModelsResult,
 )
 from uni4d_shared.progress import Progress, section
-from uni4d_shared.types import Alignment, Array, Asset, Clip, Query, SearchFilters, ViewSet
+from uni4d_shared.types import Alignment, Array, Asset, Camera, Clip, Query, SearchFilters, ViewSet
 
 if TYPE_CHECKING:
     from uni4d.alignment.aligner import Aligner
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from uni4d.library.opened import Library
     from uni4d.retrieval.embedding import TextShapeSpace
     from uni4d.retrieval.search import Searcher
-    from uni4d.video.scene import VideoModel
+    from uni4d.video.scene import Moved, VideoModel
 
 __all__ = ["Stages", "with_settings"]
 
@@ -255,12 +255,19 @@ class Stages:
     def video_model(self, name: str) -> VideoModel:
         """The model of ``[animate] model``. The last one stays loaded: two would seldom fit into one
         device."""
-        from uni4d.video.models import video_model
-
         if self._video is None or self._video[0] != name:
             self._video = None
-            self._video = (name, video_model(name, self.config.video, self._embed_sentence))
+            self._video = (name, self._new_video_model(name))
         return self._video[1]
+
+    def _new_video_model(self, name: str) -> VideoModel:
+        from uni4d.pipeline.filming import film_mesh
+        from uni4d.video.models import video_model
+
+        def film(mesh: TexturedMesh, moved: Moved, camera: Camera, progress: Progress) -> Array:
+            return film_mesh(mesh, moved, camera, self.config.blender, progress)
+
+        return video_model(name, self.config.video, self._embed_sentence, film)
 
     def _embed_sentence(self, text: str) -> Array:
         return self.space.embed_sentence(text)

@@ -2,8 +2,9 @@
 
 The clip shows splats of its own (another seed and a denser cloud than the 4D fit's), refined on the
 photographs so that they carry the renderer's light, bound to the triangles, and rasterised from the key
-view's camera over white. The 4D fit gets these frames and nothing else: the program never leaves this stage
-but for the report and the panel.
+view's camera over white; or a renderer that is not ours photographs the moved mesh from there
+(:data:`uni4d.video.scene.FilmMesh`). The 4D fit gets these frames and nothing else: the program never leaves
+this stage but for the report and the panel.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from uni4d.video.hinges import with_hinges
 from uni4d.video.interpret import EmbedText, interpret
 from uni4d.video.lexicon import gerund
 from uni4d.video.motions import colors_at, points_at
+from uni4d.video.motions.light import LIGHTS
 from uni4d.video.program import MotionProgram
+from uni4d.video.scene import FilmMesh
 from uni4d_shared.cameras import scaled
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Progress, section, silent
@@ -46,10 +49,13 @@ def animate(
     config: AnimateConfig,
     embed_text: EmbedText | None = None,
     progress: Progress = silent,
+    *,
+    film_mesh: FilmMesh | None = None,
 ) -> tuple[Clip, MotionProgram]:
     """A clip of ``mesh`` doing what ``query.motion_text`` says, and the program that moved it.
 
     ``embed_text`` maps a sentence to a vector; it finds the nearest verb for a motion that the lexicon lacks.
+    ``film_mesh`` makes the frames where ``config.renderer`` is ``blender``.
     """
     if config.model != "kinematic":
         raise Uni4DError(
@@ -61,8 +67,11 @@ def animate(
     camera = scaled(views.cameras[alignment.key_view], config.size)
     mesh, body, program = _program(query, mesh, camera, config, embed_text)
     count = _frames(program, config)
-    bound = _cloud(mesh, views, config, section(progress, 0.05, 0.7))
-    frames = film(bound, body, program, camera, count, section(progress, 0.7, 1.0))
+    if config.renderer == "blender":
+        frames = _photographed(mesh, body, program, camera, count, film_mesh, section(progress, 0.05, 1.0))
+    else:
+        bound = _cloud(mesh, views, config, section(progress, 0.05, 0.7))
+        frames = film(bound, body, program, camera, count, section(progress, 0.7, 1.0))
     return Clip(frames, config.fps, camera, BACKGROUND, "kinematic: " + ", ".join(program.verbs)), program
 
 
@@ -115,6 +124,38 @@ def on_the_body(program: MotionProgram, body: Body) -> MotionProgram:
             tracks = tuple(evolve(t, part="whole") if t.part == part else t for t in program.tracks)
             program = evolve(program, tracks=tracks).with_note(note)
     return program
+
+
+def _photographed(
+    mesh: TexturedMesh,
+    body: Body,
+    program: MotionProgram,
+    camera: Camera,
+    count: int,
+    film_mesh: FilmMesh | None,
+    progress: Progress,
+) -> Array:
+    """``[T, H, W, 3]`` uint8: the moved mesh as ``film_mesh`` shows it, over the background."""
+    if film_mesh is None:
+        raise Uni4DError(
+            "renderer-missing", "There is no Blender to film with here.", "Set animate.renderer to “splats”."
+        )
+    lights = [track.verb for track in program.tracks if track.verb in LIGHTS]
+    if lights:
+        raise Uni4DError(
+            "renderer-unsuited",
+            f"Blender films how a mesh moves, and {', '.join(map(gerund, lights))} changes its colours.",
+            "Set animate.renderer to “splats”.",
+        )
+
+    def moved(rest: Array) -> Array:
+        times = program.duration * np.arange(count) / count
+        return np.stack([points_at(rest, body, program, float(time)) for time in times])
+
+    shown = film_mesh(mesh, moved, camera, progress).astype(np.float64)
+    alpha = shown[..., 3:] / 255.0
+    over = alpha * shown[..., :3] + (1.0 - alpha) * 255.0 * np.asarray(BACKGROUND)
+    return np.rint(over).astype(np.uint8)
 
 
 def _cloud(mesh: TexturedMesh, views: ViewSet, config: AnimateConfig, progress: Progress) -> BoundSplats:

@@ -12,7 +12,7 @@ from typing import Any
 from uni4d.config import AnimateConfig, VideoConfig
 from uni4d.video.interpret import EmbedText
 from uni4d.video.kinematic import animate
-from uni4d.video.scene import Animated, Scene, VideoModel
+from uni4d.video.scene import Animated, FilmMesh, Scene, VideoModel
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.messages import VideoModelInfo
 from uni4d_shared.progress import Progress, silent
@@ -30,8 +30,9 @@ _HEEDED = frozenset({"model", "seed"})
 class Kinematic:
     """The offline default as a :class:`VideoModel`: it alone moves the mesh itself."""
 
-    def __init__(self, embed_text: EmbedText | None = None) -> None:
-        self._embed_text = embed_text
+    def __init__(self, embed_text: EmbedText | None = None, film_mesh: FilmMesh | None = None) -> None:
+        """``film_mesh`` makes the frames where ``[animate] renderer`` is ``blender``."""
+        self._embed_text, self._film_mesh = embed_text, film_mesh
 
     title = "Kinematic"
 
@@ -40,15 +41,27 @@ class Kinematic:
 
     def animate(self, scene: Scene, config: AnimateConfig, progress: Progress = silent) -> Animated:
         clip, program = animate(
-            scene.mesh(), scene.views, scene.alignment, scene.query, config, self._embed_text, progress
+            scene.mesh(),
+            scene.views,
+            scene.alignment,
+            scene.query,
+            config,
+            self._embed_text,
+            progress,
+            film_mesh=self._film_mesh,
         )
         return Animated(clip, program.to_dict())
 
 
-def video_model(name: str, config: VideoConfig, embed_text: EmbedText | None = None) -> VideoModel:
+def video_model(
+    name: str,
+    config: VideoConfig,
+    embed_text: EmbedText | None = None,
+    film_mesh: FilmMesh | None = None,
+) -> VideoModel:
     """The model of a name of :data:`MODELS`; nothing is loaded before its first clip."""
     if name == "kinematic":
-        return Kinematic(embed_text)
+        return Kinematic(embed_text, film_mesh)
     if name in DIFFUSION:
         from uni4d.video.diffusers import DiffusersVideo
 

@@ -9,12 +9,17 @@ from attrs import field, frozen
 
 from uni4d.config import AnimateConfig
 from uni4d_shared.progress import Progress, silent
-from uni4d_shared.types import Alignment, Array, Clip, Query, ViewSet
+from uni4d_shared.types import Alignment, Array, Camera, Clip, Query, ViewSet
 
 if TYPE_CHECKING:
     from uni4d.library.geometry import TexturedMesh
 
-__all__ = ["Animated", "Scene", "VideoModel"]
+__all__ = ["Animated", "FilmMesh", "Moved", "Scene", "VideoModel"]
+
+Moved = Callable[[Array], Array]
+"""Vertices at rest ``[P, 3]`` → where they are in each frame, ``[T, P, 3]``, metres."""
+FilmMesh = Callable[["TexturedMesh", Moved, Camera, Progress], Array]
+"""Photographs ``[T, H, W, 4]`` uint8 (straight alpha) of a moving mesh by a renderer that is not ours."""
 
 
 @frozen(eq=False)

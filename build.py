@@ -74,7 +74,7 @@ def parse_arguments(arguments: list[str]) -> tuple[argparse.Namespace, list[str]
     test = add("test", "Install what the tests need, check the code and run the tests; more goes to pytest.")
     extent = test.add_mutually_exclusive_group()
     extent.add_argument("--quick", action="store_true", help="no Blender, no slow tests; under 3 minutes")
-    extent.add_argument("--all", action="store_true", help="also the newest Blender, background and window")
+    extent.add_argument("--all", action="store_true", help="also the newest Blender, and what takes minutes")
 
     setup = add("setup", "Only install: the backend's environment, and what the flags name.")
     setup.add_argument("--bpy", action="store_true", help="Blender as a Python module, in .venv-bpy")

@@ -35,6 +35,7 @@ def review(operators: Any, preferences: Any, session: Any) -> dict[str, Any]:
     motion = scene.uni4d_motion
     report: dict[str, Any] = {}
     preferences.review = True
+    bpy.context.window_manager.uni4d.engine = "workbench"  # type: ignore[union-attr]
     placed = len(bpy.data.armatures)
     report["generate"] = attempt(operators.generate)
     report["waits"] = len(bpy.data.armatures) == placed

@@ -134,7 +134,7 @@ def test_the_chain_leaves_its_files_and_skips_what_is_done(run: Run, tmp_path: P
     assert header["animations"][0]["channels"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("real_blender", BLENDERS[:1], indirect=True)
 def test_a_list_of_prompts_with_a_program_of_its_own(run: Run, tmp_path: Path) -> None:
     (tmp_path / "turn.json").write_text(json.dumps({"program": {"tracks": [{"verb": "spin"}]}}))

@@ -141,7 +141,7 @@ def test_search_choose_generate_and_undo(window: Window, real_blender: RealBlend
     assert window.process.wait(30) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.window
 def test_look_at_the_clip_edit_it_undo_and_go_on(window: Window, real_blender: RealBlender) -> None:
     time.sleep(2.0)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 from harness import toy_asset
@@ -14,11 +16,14 @@ from scipy.spatial import cKDTree
 from uni4d import cli
 from uni4d.exports.animated_mesh import morphing_glb, skinned_glb
 from uni4d.exports.source_mesh import read_source_mesh
+from uni4d.exports.turntable import picture, turntable_cameras
+from uni4d_shared.cameras import write_transforms
 from uni4d_shared.codec import write_file
 from uni4d_shared.skinning import splats_at, vertices_at
 from uni4d_shared.splats import write_ply
 
 SCRIPT = Path(__file__).parent / "import_in_blender.py"
+RENDER = Path(__file__).parent / "render_in_blender.py"
 FRAMES = (0, 3, 6)
 RESULT = toy_asset.result()
 
@@ -61,3 +66,33 @@ def _export_usd(blender: RealBlender, deps: Path, folder: Path, capsys: pytest.C
     assert "was built without USD" in told
     assert not (folder / "animated.usdc").exists()
     return False
+
+
+@pytest.mark.long
+def test_splats_in_blender_look_as_our_rasteriser_shows_them(
+    real_blender: RealBlender, blender_deps: Callable[[RealBlender], Path], tmp_path: Path
+) -> None:
+    """Splats so small that without the rasteriser's low-pass there would be gaps between them."""
+    result = toy_asset.result(6000)
+    small = attrs.evolve(result, splats=attrs.evolve(result.splats, scales=0.6 * result.splats.scales))
+    camera = turntable_cameras(result, 160)[0]
+    write_file(tmp_path / "result.u4d", small)
+    write_transforms(tmp_path / "transforms.json", [camera], ["view.png"])
+    arguments = [str(blender_deps(real_blender)), str(tmp_path), "3"]
+    real_blender.run(RENDER, arguments, folder=tmp_path / "settings", timeout=240)
+    ours = picture(splats_at(small, 3), camera).astype(float)
+    with np.load(tmp_path / "photographed.npz") as archive:
+        sharp, widened = (_on_white(archive[name]) for name in ("sharp", "widened"))
+    assert _psnr(widened, ours) > max(24.0, _psnr(sharp, ours) + 5.0)
+    covered = [image.min(axis=2) < 250 for image in (ours, widened)]
+    assert (covered[0] & covered[1]).sum() > 0.95 * (covered[0] | covered[1]).sum()
+
+
+def _on_white(picture: Any) -> Any:
+    """``[H, W, 3]`` of straight alpha ``[H, W, 4]``."""
+    alpha = picture[..., 3:].astype(float) / 255.0
+    return alpha * picture[..., :3] + (1.0 - alpha) * 255.0
+
+
+def _psnr(one: Any, other: Any) -> float:
+    return float(-10.0 * np.log10(np.mean((one - other) ** 2) / 255.0**2))

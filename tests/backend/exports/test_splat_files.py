@@ -7,14 +7,16 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
+import torch
 from harness import toy_asset
 from harness.plain_gltf import PlainGltf
 
 from uni4d.exports.deltas import read_deltas, write_deltas
 from uni4d.exports.splat_glb import splat_glb
+from uni4d.splatting import harmonics as differentiable
 from uni4d_shared.conventions import gltf_from_world, matrix_from_quaternion
 from uni4d_shared.errors import Uni4DError
-from uni4d_shared.harmonics import evaluate
+from uni4d_shared.harmonics import colors_from, evaluate
 from uni4d_shared.skinning import splats_at
 from uni4d_shared.types import ColorMotion, Gaussians4D, Splats
 
@@ -30,6 +32,16 @@ def _result(harmonics: int = 15) -> Gaussians4D:
         splats=attrs.evolve(plain.splats, harmonics=CHANCE.normal(size=(count, harmonics, 3)) * 0.1),
         color_motion=ColorMotion(CHANCE.normal(size=(2, count, 3)) * 0.2, CHANCE.normal(size=(frames, 2))),
     )
+
+
+@pytest.mark.parametrize("harmonics", [0, 3, 8, 15])
+def test_colours_from_a_place_are_those_of_the_differentiable_twin(harmonics: int) -> None:
+    splats, place = _result(harmonics).splats, np.array([1.0, -2.0, 3.0])
+    base = differentiable.from_colors(torch.from_numpy(splats.colors))
+    coefficients = torch.cat([base, torch.from_numpy(splats.harmonics)], dim=1)
+    directions = torch.nn.functional.normalize(torch.from_numpy(splats.means) - torch.tensor(place), dim=1)
+    twin = differentiable.evaluate(coefficients, directions.float()).numpy()
+    assert np.allclose(colors_from(splats, place), twin, atol=1e-5)
 
 
 def _covariances(quaternions: np.ndarray, scales: np.ndarray) -> np.ndarray:

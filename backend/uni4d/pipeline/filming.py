@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from attrs import evolve
 
 from uni4d.config import BlenderConfig
 from uni4d.pipeline.blender import BlenderCommand, find_blender, run_headless
@@ -52,11 +53,25 @@ def _write_motion(mesh: TexturedMesh, moved: Moved, folder: Path) -> int:
     from uni4d.library.formats.reading import load_mesh
 
     glb = folder / "mesh.glb"
-    glb.write_bytes(glb_bytes(mesh))
+    glb.write_bytes(glb_bytes(_without_loose_vertices(mesh)))
     rest = load_mesh(glb).vertices.astype(np.float64)
     vertices = moved(rest)
     np.savez(folder / "motion.npz", rest=rest.astype(np.float32), vertices=vertices.astype(np.float32))
     return len(vertices)
+
+
+def _without_loose_vertices(mesh: TexturedMesh) -> TexturedMesh:
+    """Blender leaves vertices that no triangle uses away, and would count others than we do."""
+    used, corners = np.unique(mesh.faces, return_inverse=True)
+    colors = mesh.vertex_colors
+    return evolve(
+        mesh,
+        vertices=mesh.vertices[used],
+        normals=mesh.normals[used],
+        uv=mesh.uv[used],
+        faces=corners.reshape(-1, 3).astype(mesh.faces.dtype),
+        vertex_colors=None if colors is None else colors[used],
+    )
 
 
 def _run(

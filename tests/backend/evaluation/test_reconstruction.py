@@ -157,7 +157,7 @@ def test_arms_are_compared_once_and_reported(truth: Truth, tmp_path: Path) -> No
     assert made, "another setting is another run"
 
     told = write_reconstruction_report(tmp_path / "out", runs, [RISING], settings)
-    assert told == json.loads((tmp_path / "out/reconstruction.json").read_text())
+    assert json.dumps(told, indent=1) == (tmp_path / "out/reconstruction.json").read_text()
     page = (tmp_path / "out/reconstruction.md").read_text()
     assert page.count("| toy-rises |") == 3 and "one camera, each frame alone" in page
     for picture in ("psnr-shadeless.png", "pictures-shadeless.png"):

@@ -92,6 +92,10 @@ exterior-door-01    | door         | swings open
 dresserwithdrawers  | dresser      | a drawer slides out
 chest               | chest        | opens
 chest-freezer       | freezer      | its lid opens and shuts
+ammobox             | crate        | opens
+laptop              | laptop       | closes
+lockedlocker        | locker       | opens
+microwave           | microwave    | opens
 plaidchair          | chair        | twists
 box                 | box          | slides to the right
 cartoon-biplane     | plane        | takes off

@@ -40,10 +40,15 @@ _OWNERS = {
     "door": frozenset(
         words(
             "door, cupboard, wardrobe, cabinet, fridge, refrigerator, oven, safe, locker, closet, armoire, "
-            "microwave, gate, sideboard, freezer, bookcase"
+            "microwave, gate, sideboard, freezer, bookcase, dishwasher, dryer, stove, cage"
         )
     ),
-    "lid": frozenset(words("chest, box, bin, trunk, laptop, pot, jar, toilet, coffin, suitcase, casket")),
+    "lid": frozenset(
+        words(
+            "chest, box, crate, carton, bin, dustbin, trunk, laptop, notebook, pot, jar, toilet, coffin, "
+            "suitcase, toolbox, casket"
+        )
+    ),
 }
 """Part → the things that open by it."""
 

@@ -108,12 +108,14 @@ class Session:
         """The whole chain, or the part before the fit; with the chosen hit if the prompt was searched
         before."""
         found = self.found if self.found is not None and self.searched == prompt else None
+        self._check_model(settings.model)
         self._begin(
             Generation(self._prompt(prompt), self._connection(), settings, found=found, review=review)
         )
 
     def animate_again(self, settings: Settings) -> None:
         """Another clip of what the last one shows; without one, of what the saved file was made for."""
+        self._check_model(settings.model)
         if self.draft is not None:
             self._begin(Retake(self.draft, self._connection(), settings))
             return
@@ -136,6 +138,12 @@ class Session:
             return None
         wanted = self.models.default if name == motion.BACKEND_CHOICE else name
         return next((info for info in self.models.models if info.name == wanted), None)
+
+    def _check_model(self, name: str) -> None:
+        """Say at once what a video model lacks, and not after the photographs."""
+        known = self.model(name or motion.BACKEND_CHOICE)
+        if known is not None and known.problem:
+            raise Uni4DError("model-unavailable", known.problem, known.cure)
 
     def plays_programs(self, name: str) -> bool:
         """Whether that model plays a motion program."""

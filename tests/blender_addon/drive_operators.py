@@ -33,6 +33,8 @@ def review(operators: Any, preferences: Any, session: Any) -> dict[str, Any]:
     """Generate up to the clip, edit its program, make the clip again, and go on."""
     scene: Any = bpy.context.scene
     motion = scene.uni4d_motion
+    from uni4d_shared.messages import VideoModelInfo, VideoModelsResult
+
     report: dict[str, Any] = {}
     preferences.review = True
     bpy.context.window_manager.uni4d.engine = "workbench"  # type: ignore[union-attr]
@@ -59,6 +61,10 @@ def review(operators: Any, preferences: Any, session: Any) -> dict[str, Any]:
     report["painted"] = attempt(operators.animate_again)
     report["still"] = [track.verb for track in motion.tracks]
     motion.model = "backend"
+    lacking = VideoModelInfo("wan", "Wan", False, True, "It needs CUDA.", "Use another machine.")
+    session.models = VideoModelsResult((lacking,), "wan")
+    report["lacking"] = attempt(operators.generate)
+    session.models = None
     report["fit"] = attempt(operators.fit_clip)
     report["placed"] = len(bpy.data.armatures) - placed
     session.draft = None  # as after the file was saved and opened again

@@ -70,6 +70,7 @@ def check_review(report: dict[str, Any], clips: list[AnimateRequest]) -> None:
     assert report["kept"] == ["spin", "dance"], "the clip's own program comes back"
     assert painted.settings == {"model": "wan"} and painted.seed == 7
     assert report["still"] == ["spin", "dance"], "another model's clip takes no program away"
+    assert "It needs CUDA. Use another machine." in report["lacking"], "before anything is photographed"
     assert report["placed"] == 1
     assert [track["verb"] for track in taken_up.settings["program"]["tracks"]] == ["spin", "dance"]
     assert report["left"] == ["dance"], "without a backend the program can be edited"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,17 @@ sys.path.append(str(Path(__file__).parents[2]))
 from blender_addon import dependencies  # noqa: E402
 
 dependencies.ensure([Path(given[0])])
+
+
+def wait_for_models(jobs: Any) -> dict[str, str]:
+    """Each video model of the backend, and what it lacks."""
+    from uni4d_shared.messages import VideoModelsRequest
+
+    pending = jobs.submit(VideoModelsRequest())
+    while not pending.done:
+        jobs.deliver()
+        time.sleep(0.02)
+    return {model.name: model.problem for model in pending.result().models}
 
 
 def main() -> dict[str, Any]:
@@ -35,9 +47,10 @@ def main() -> dict[str, Any]:
     motion = context.scene.uni4d_motion
     state.prompt, state.size, state.engine = "a red ball is bouncing", 96, "workbench"
     operators.connect()
+    models = wait_for_models(session.current().jobs)
     operators.generate()
     first = session.current().draft
-    report: dict[str, Any] = {"words": [track.verb for track in motion.tracks]}
+    report: dict[str, Any] = {"words": [track.verb for track in motion.tracks], "models": models}
     motion.tracks[0].verb = "slide"
     motion.tracks[0].amplitude = 0.3
     motion.tracks[0].direction = "UP"

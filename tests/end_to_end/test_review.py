@@ -26,6 +26,7 @@ def test_the_edited_program_is_what_is_fitted(
     line = next(line for line in output.splitlines() if line.startswith("REVIEWED "))
     report = json.loads(line.removeprefix("REVIEWED "))
 
+    assert report["models"]["kinematic"] == "" and "keys" in report["models"]["remote"]
     assert report["words"] == ["bounce"]
     slide, blink = report["played"]
     assert (slide["verb"], slide["axis"], blink["verb"]) == ("slide", [0.0, 0.0, 1.0], "blink")

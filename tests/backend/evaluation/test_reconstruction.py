@@ -207,3 +207,30 @@ def test_blender_films_what_the_formulas_say(
     shutil.rmtree(tmp_path / f"{scene.name}-shadeless" / "clips")
     with pytest.raises(AssertionError, match="nothing is missing"):
         film(scene, glb, "shadeless", no_blender, filming=filming, root=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.blender
+@pytest.mark.parametrize("real_blender", ["debian"], indirect=True)
+def test_the_sun_shades_what_turns_away(
+    real_blender: RealBlender,
+    blender_deps: Callable[[RealBlender], Path],
+    glb: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A box turns its front away from the sun: the front darkens, and the light does not turn along."""
+
+    def turned(body: Body, u: float) -> Any:
+        return (body.rest - body.centre) @ np.diag([1.0 - 4 * u, 1.0 - 4 * u, 1.0]) + body.centre
+
+    monkeypatch.setitem(MOTIONS, "about-face", Motion("turns by half", turned))
+    scene = attrs.evolve(RISING, motion_name="about-face")
+    command = BlenderCommand(real_blender.program, real_blender.is_module, ADDON, blender_deps(real_blender))
+    filming = Filming(size=40, frames=2, held_out_frames=(0.0,))
+    found = film(scene, glb, "sun", lambda: command, filming=filming, root=tmp_path)
+    front, _, back, _ = (clip.frames.astype(float) for clip in found.clips)
+    shown = [frames[1][(frames[1] < 250).any(axis=-1)].mean() for frames in (front, back)]
+    assert shown[0] > 1.2 * shown[1], "the sun stands in front, wherever the box looks"
+    at_rest = [frames[0][(frames[0] < 250).any(axis=-1)].mean() for frames in (front, back)]
+    np.testing.assert_allclose(shown, at_rest, rtol=0.08, err_msg="the box is the same from both sides")

@@ -1,5 +1,5 @@
 """The motion program as properties that the panel edits. They live on the scene: undone with everything else,
-and saved with the file. :func:`load` and :func:`program_of` go to and from the protocol's maps.
+and saved with the file. :mod:`.program` goes to and from the protocol's maps.
 
 Which verbs there are, and what their numbers mean, is in :mod:`uni4d_shared.motions`; no backend is needed
 to edit.
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import bpy
@@ -27,10 +28,8 @@ __all__ = [
     "Uni4DTrack",
     "add_track",
     "get",
-    "is_edited",
     "label",
-    "load",
-    "program_of",
+    "vary",
 ]
 
 NAME = "uni4d_motion"
@@ -67,6 +66,7 @@ _DIRECTIONS: dict[str, tuple[str, tuple[float, float, float]]] = {
 _FREE = "FREE"
 _TOLERANCE = 1e-4
 """Blender keeps numbers in single precision."""
+_WHOLE_TURN = 2.0 * math.pi - 1e-3
 
 
 def label(verb: str) -> str:
@@ -218,6 +218,20 @@ class Uni4DTrack(bpy.types.PropertyGroup):
         options=set(),
     )
 
+    def set_axis(self, axis: Sequence[float]) -> None:
+        """Show a direction by its name, if it has one."""
+        self.axis = axis
+        near = (name for name, (_, way) in _DIRECTIONS.items() if math.dist(way, axis) < _TOLERANCE)
+        self.direction = next(near, _FREE)
+
+    @property
+    def way(self) -> Sequence[float] | None:
+        """The direction as a unit vector; ``None`` when its axis points nowhere."""
+        if self.direction != _FREE:
+            return _DIRECTIONS[self.direction][1]
+        length = math.hypot(*self.axis)
+        return [number / length for number in self.axis] if length > 1e-6 else None
+
     @property
     def meaning(self) -> MotionVerb:
         """The verb's row of the table."""
@@ -277,64 +291,17 @@ def add_track(motion: Any, verb: str) -> None:
     _take_defaults(motion.tracks[motion.active])
 
 
-def load(motion: Any, program: Mapping[str, Any]) -> None:
-    """Show a clip's program. One without tracks was not made by moving the mesh: then nothing changes."""
-    tracks = program.get("tracks") or ()
-    if not tracks:
-        return
-    motion.tracks.clear()
-    motion.active = min(motion.active, len(tracks) - 1)
-    motion.duration = program.get("duration", 2.0)
-    motion.motion_text = str(program.get("motion_text", ""))
-    unknown = sorted({str(told.get("verb")) for told in tracks} - MOTION_VERBS.keys())
-    motion.unreadable = f"This add-on does not know the motion “{unknown[0]}”." if unknown else ""
-    if not unknown:
-        for told in tracks:
-            _load_track(motion.tracks.add(), told)
-
-
-def program_of(motion: Any) -> dict[str, Any]:
-    """The program as ``AnimateRequest.settings["program"]`` takes it."""
-    if motion.unreadable:
-        raise Uni4DError("program-unknown", motion.unreadable, "Update the add-on, or press Generate.")
-    if not len(motion.tracks):
-        raise Uni4DError("program-empty", "There is no motion.", "Add one with the plus sign.")
-    return {
-        "tracks": [_track_of(track, number) for number, track in enumerate(motion.tracks, start=1)],
-        "duration": _rounded(motion.duration),
-        "motion_text": motion.motion_text,
-        "notes": [],
-    }
-
-
-def is_edited(motion: Any, program: Mapping[str, Any]) -> bool:
-    """Whether the panel's program is another one than that of a clip."""
-    tracks = program.get("tracks") or ()
-    if not tracks or motion.unreadable:
-        return False
-    try:
-        shown = program_of(motion)
-    except Uni4DError:  # it is not a program at the moment
-        return True
-    if len(shown["tracks"]) != len(tracks) or not _close(shown["duration"], program.get("duration", 2.0)):
-        return True
-    return not all(
-        _same(now, _with_defaults(then)) for now, then in zip(shown["tracks"], tracks, strict=True)
-    )
-
-
-def _with_defaults(told: Mapping[str, Any]) -> dict[str, Any]:
-    verb = MOTION_VERBS[told["verb"]]
-    defaults = {"cycles": 1.0, "phase": 0.0, "part": "whole", "start": 0.0, "stop": 1.0}
-    return {**defaults, "amplitude": verb.amplitude, "axis": verb.axis, **told}
-
-
-def _load_track(track: Any, told: Mapping[str, Any]) -> None:
-    values = _with_defaults(told)
-    track.verb = values["verb"]
-    for name in ("part", "cycles", "amplitude", "phase", "start", "stop"):
-        setattr(track, name, values[name])
-    _set_axis(track, values["axis"])
+def vary(motion: Any, random: Random) -> None:
+    """Another variant of the same motions: a little more or less of each, now and then one repetition more or
+    less, or the other way round. Whole turns stay whole, and the clip still loops."""
+    for track in motion.tracks:
+        verb = track.meaning
+        if verb.unit != "radians" or abs(track.amplitude) < _WHOLE_TURN:
+            track.amplitude *= random.uniform(0.7, 1.25)
+        if verb.cyclic and track.cycles >= 2.0:
+            track.cycles += random.choice((-1.0, 0.0, 1.0))
+        if verb.cyclic and verb.axis_use in ("turned about", "sense") and random.random() < 0.5:
+            track.set_axis([-number for number in track.way or verb.axis])
 
 
 def _take_defaults(track: Any) -> None:
@@ -343,7 +310,7 @@ def _take_defaults(track: Any) -> None:
     track.amplitude = verb.amplitude
     track.cycles = max(1.0, float(round(_seconds(track) / verb.period))) if verb.cyclic else 1.0
     track.phase = 0.0
-    _set_axis(track, verb.axis)
+    track.set_axis(verb.axis)
 
 
 def _seconds(track: Any) -> float:
@@ -351,55 +318,6 @@ def _seconds(track: Any) -> float:
     motion = getattr(track.id_data, NAME, None)
     duration = motion.duration if motion is not None else 2.0
     return float(duration * max(track.stop - track.start, 1e-3))
-
-
-def _set_axis(track: Any, axis: Sequence[float]) -> None:
-    track.axis = axis
-    near = (name for name, (_, way) in _DIRECTIONS.items() if math.dist(way, axis) < _TOLERANCE)
-    track.direction = next(near, _FREE)
-
-
-def _track_of(track: Any, number: int) -> dict[str, Any]:
-    names = ("cycles", "amplitude", "phase", "start", "stop")
-    return {
-        "verb": track.verb,
-        "part": track.part,
-        "axis": list(_axis_of(track, number)),
-        **{name: _rounded(getattr(track, name)) for name in names},
-    }
-
-
-def _axis_of(track: Any, number: int) -> Sequence[float]:
-    if track.meaning.axis_use == "nothing":
-        return track.meaning.axis
-    if track.direction != _FREE:
-        return _DIRECTIONS[track.direction][1]
-    length = math.hypot(*track.axis)
-    if length < 1e-6:
-        raise Uni4DError(
-            "program-invalid",
-            f"Motion {number}, {label(track.verb)}: its axis points nowhere.",
-            "Give the axis a direction.",
-        )
-    return [number / length for number in track.axis]
-
-
-def _rounded(value: float) -> float:
-    """Without the noise that single precision adds: 0.7, not 0.699999988079071."""
-    return float(f"{value:.7g}")
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return (
-        one["verb"] == other["verb"]
-        and one["part"] == other["part"]
-        and (MOTION_VERBS[one["verb"]].axis_use == "nothing" or math.dist(one["axis"], other["axis"]) < 1e-3)
-        and all(_close(one[name], other[name]) for name in ("cycles", "amplitude", "phase", "start", "stop"))
-    )
-
-
-def _close(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 
 CLASSES = (Uni4DTrack, Uni4DMotion)

@@ -22,7 +22,7 @@ from uni4d_shared.messages import Failed, SearchResult, VideoModelInfo, VideoMod
 from uni4d_shared.progress import Cancelled
 from uni4d_shared.types import Hit
 
-from . import motion, playback
+from . import motion, playback, program
 from .client import Client
 from .generation import Draft, Fit, Generation, Import, Retake, Search, Settings
 from .pump import Jobs, Pending
@@ -235,8 +235,8 @@ class Session:
         playback.current().show(draft.animated.clip, play=True)
         shown = motion.get(bpy.context)
         asked = run.settings.program if isinstance(run, (Generation, Retake)) else None
-        if asked is None or not motion.is_edited(shown, asked):  # else the user has gone on editing
-            motion.load(shown, draft.animated.program)
+        if asked is None or not program.is_edited(shown, asked):  # else the user has gone on editing
+            program.load(shown, draft.animated.program)
         shown.prompt, shown.uid = draft.query.prompt, draft.hit.uid
 
     def _push_undo(self, run: Generation | Retake | Fit) -> None:

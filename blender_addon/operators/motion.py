@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from .. import motion, playback
+from .. import motion, playback, program
 from ..session import current, redraw
 from .reporting import attempt
 
@@ -78,7 +78,7 @@ class Uni4DMotionReset(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> Any:
         draft = current().draft
         if draft is not None:
-            motion.load(motion.get(context), draft.animated.program)
+            program.load(motion.get(context), draft.animated.program)
         return {"FINISHED"}
 
 

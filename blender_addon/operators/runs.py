@@ -9,7 +9,7 @@ import bpy
 
 from uni4d_shared.errors import Uni4DError
 
-from .. import motion, preferences, state
+from .. import motion, preferences, program, state
 from ..session import current
 from .reporting import attempt
 
@@ -103,8 +103,8 @@ class Uni4DAnimateAgain(_Idle, bpy.types.Operator):
 
     def _begin(self, context: bpy.types.Context) -> None:
         session, chosen = current(), motion.get(context)
-        program = motion.program_of(chosen) if session.plays_programs(chosen.model) else None
-        session.animate_again(state.get(context).settings(chosen, program=program))
+        played = program.program_of(chosen) if session.plays_programs(chosen.model) else None
+        session.animate_again(state.get(context).settings(chosen, program=played))
 
 
 class Uni4DAnotherSeed(_Idle, bpy.types.Operator):
@@ -115,6 +115,17 @@ class Uni4DAnotherSeed(_Idle, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> Any:
         motion.get(context).seed = random.randrange(1_000_000)  # noqa: S311 - no secret
+        return bpy.ops.uni4d.animate_again()  # type: ignore[attr-defined]
+
+
+class Uni4DVaryMotion(_Idle, bpy.types.Operator):
+    bl_idname = "uni4d.vary_motion"
+    bl_label = "Another Variant"
+    bl_description = "Change the numbers of the motions a little, at random, and make the clip again"
+    bl_options = {"UNDO"}  # noqa: RUF012 - Blender wants a set
+
+    def execute(self, context: bpy.types.Context) -> Any:
+        motion.vary(motion.get(context), random.Random())  # noqa: S311 - no secret
         return bpy.ops.uni4d.animate_again()  # type: ignore[attr-defined]
 
 
@@ -143,5 +154,5 @@ class Uni4DCancel(bpy.types.Operator):
 
 CLASSES = (
     *(Uni4DSearch, Uni4DChoose, Uni4DMoreLike, Uni4DImport, Uni4DGenerate),
-    *(Uni4DAnimateAgain, Uni4DAnotherSeed, Uni4DFit, Uni4DCancel),
+    *(Uni4DAnimateAgain, Uni4DAnotherSeed, Uni4DVaryMotion, Uni4DFit, Uni4DCancel),
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from .. import motion
+from .. import motion, program
 from ..session import Session, current
 from .text import draw_problem
 
@@ -57,7 +57,7 @@ class VIEW3D_PT_uni4d_motion(bpy.types.Panel):  # noqa: N801 - Blender's rule fo
                 draw_problem(layout, edited.unreadable, "Update the add-on to edit it.", width)
             else:
                 _draw_program(layout, edited)
-            if session.draft is not None and motion.is_edited(edited, session.draft.animated.program):
+            if session.draft is not None and program.is_edited(edited, session.draft.animated.program):
                 row = layout.row()
                 row.label(text="Not in the clip yet", icon="INFO")
                 row.operator("uni4d.motion_reset", text="", icon="LOOP_BACK")
@@ -67,6 +67,8 @@ class VIEW3D_PT_uni4d_motion(bpy.types.Panel):  # noqa: N801 - Blender's rule fo
         row.enabled = usable
         row.scale_y = 1.2
         row.operator("uni4d.animate_again", icon="FILE_REFRESH")
+        if session.plays_programs(edited.model):
+            row.operator("uni4d.vary_motion", text="", icon="MOD_NOISE")
 
 
 def draw_model(layout: Any, edited: Any, session: Session, width: int) -> bool:

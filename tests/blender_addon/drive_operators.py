@@ -52,6 +52,7 @@ def review(operators: Any, preferences: Any, session: Any) -> dict[str, Any]:
     motion.tracks[1].verb = "jump"
     motion.tracks[1].start = 0.5
     report["remade"] = [track.verb for track in motion.tracks]
+    report["vary"] = attempt(operators.vary_motion)
     motion.tracks.clear()
     report["empty"] = attempt(operators.animate_again)
     report["reset"] = attempt(operators.motion_reset)

@@ -52,11 +52,11 @@ def test_from_search_to_the_animated_object(
 
 def check_review(report: dict[str, Any], clips: list[AnimateRequest]) -> None:
     """What happened between the clip and the fit."""
-    for step in ("generate", "add", "up", "again", "reset", "painted", "fit", "taken_up", "offline"):
+    for step in ("generate", "add", "up", "again", "vary", "reset", "painted", "fit", "taken_up", "offline"):
         assert report[step] == "FINISHED", f"{step}: {report[step]}"
     assert report["waits"] and "fit it" in report["note"], "nothing is placed before the user says so"
     assert report["shown"] == [["dance", 1.0, "UP"]]
-    _, first, again, painted, taken_up = clips
+    _, first, again, varied, painted, taken_up = clips
     assert first.settings == {}, "the words say what happens"
     assert [track["verb"] for track in again.settings["program"]["tracks"]] == ["spin", "dance"]
     spin, dance = again.settings["program"]["tracks"]
@@ -67,11 +67,14 @@ def check_review(report: dict[str, Any], clips: list[AnimateRequest]) -> None:
     assert np.array_equal(again.views.images, first.views.images), "nothing was photographed again"
     assert report["remade"] == ["spin", "jump"]
     assert "no motion" in report["empty"]
-    assert report["kept"] == ["spin", "dance"], "the clip's own program comes back"
+    spin, jump = varied.settings["program"]["tracks"]
+    assert spin["amplitude"] == pytest.approx(6.28319, abs=1e-4), "a whole turn stays whole"
+    assert 0.7 * 0.55 <= jump["amplitude"] <= 1.25 * 0.55 and jump["amplitude"] != pytest.approx(0.55)
+    assert report["kept"] == ["spin", "jump"], "the clip's own program comes back"
     assert painted.settings == {"model": "wan"} and painted.seed == 7
-    assert report["still"] == ["spin", "dance"], "another model's clip takes no program away"
+    assert report["still"] == ["spin", "jump"], "another model's clip takes no program away"
     assert "It needs CUDA. Use another machine." in report["lacking"], "before anything is photographed"
     assert report["placed"] == 1
-    assert [track["verb"] for track in taken_up.settings["program"]["tracks"]] == ["spin", "dance"]
-    assert report["left"] == ["dance"], "without a backend the program can be edited"
+    assert [track["verb"] for track in taken_up.settings["program"]["tracks"]] == ["spin", "jump"]
+    assert report["left"] == ["jump"], "without a backend the program can be edited"
     assert "no connection" in report["nobody"]

@@ -66,3 +66,34 @@ def test_without_a_compiler_the_twin_renders_and_says_so_once(tmp_path: Path, co
     count, alpha, message = done.stdout.split(" ", 2)
     assert (int(count), float(alpha)) == (1, 0.99), done.stderr
     assert "Install a C compiler" in message
+
+
+COMPARE = """
+    import torch
+    from uni4d.splatting import rasterise
+    from uni4d_shared.cameras import orbit_rig
+    generator = torch.Generator().manual_seed(3)
+    def random(*shape):
+        return torch.rand(*shape, generator=generator)
+    scene = [random(100, 3) - 0.5, random(100, 4) - 0.5, 0.1 * random(100, 3), random(100), random(100, 3)]
+    leaves = [t.requires_grad_(True) for t in scene]
+    camera, moved, weights = orbit_rig((0, 0, 0), 1.0, size=45)[0], scene[0].detach() * 1.1, random(45, 45, 3)
+    results = []
+    for implementation in ("cpu", "torch"):
+        drawn = rasterise(*leaves, camera, implementation=implementation, other_means=moved)
+        flow = drawn.flow * drawn.alpha[..., None]
+        total = (drawn.image * weights).sum() + flow.sum()
+        results.append([drawn.image, flow, *torch.autograd.grad(total, leaves)])
+    print(max(float((a - b).norm() / b.norm()) for a, b in zip(*results)))
+"""
+
+
+@pytest.mark.slow
+def test_a_processor_without_wide_vectors_draws_the_same(tmp_path: Path) -> None:
+    """The kernel's plain path, as on a processor that is not x86 or is an old one, against the twin."""
+    compiler = tmp_path / "plain-cc"
+    compiler.write_text('#!/bin/bash\nexec cc "${@/-march=native/-O2}"\n')
+    compiler.chmod(0o755)
+    done = run_python(COMPARE, tmp_path / "cache", CC=str(compiler))
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1e-3

@@ -157,7 +157,7 @@ def _ride(body: Body, u: float) -> Array:
     """A circle, nose ahead, seen from above; it starts and ends at the rest place."""
     angle = _TURN * u
     points = _about(body.rest, body.centre, Z, angle)
-    way = 0.2 * (np.array([math.cos(angle), math.sin(angle), 0.0]) - X)
+    way = 0.15 * (np.array([math.cos(angle), math.sin(angle), 0.0]) - X)
     return points + body.radius * (way + 0.04 * _hump(u, 4.0) * Z)
 
 

@@ -229,20 +229,26 @@ class EvaluateAlignment(Command):
     seed: int = 0
     shown: int = 8
     """Objects on the page of pictures."""
+    emoji: bool = False
+    """Train with the renders of Fluent emoji too, as uni4d train crossma --emoji does."""
 
     def run(self) -> dict[str, Any]:
-        from uni4d.encoders.local import MiniLM
+        from uni4d.encoders.local import EfficientNetLite2, MiniLM
         from uni4d.evaluation.alignment import compare_alignments, percentiles
         from uni4d.evaluation.alignment_report import write_alignment_report
         from uni4d.library.formats.reading import load_mesh
         from uni4d.library.opened import open_library
         from uni4d.library.photographs import photograph
+        from uni4d.training.fluent_emoji import fetch_emoji
+        from uni4d.training.named_pictures import named_pictures
 
         library = open_library(self.settings().library)
         with self.progress("alignment") as progress:
-            features = library.features()
+            features, named = library.features(), None
+            if self.emoji:
+                named = named_pictures(fetch_emoji(progress), EfficientNetLite2(), progress)
             objects, figures, weights = compare_alignments(
-                features, MiniLM(), self.seed, self.out, section(progress, 0.0, 0.9)
+                features, MiniLM(), self.seed, self.out, section(progress, 0.0, 0.9), named
             )
             step = max(1, len(objects) // max(self.shown, 1))
             uids, pictures = features.split("test").uids, dict[int, Any]()

@@ -138,6 +138,8 @@ def train_crossma(
     config = attrs.evolve(config, model=sizes)
     task = CrossmaTask(objects, validation, config, fitted.pictures)
     about = {"seed": str(seed), "config": json.dumps(attrs.asdict(config), sort_keys=True)}
+    if fitted.pictures is not None:
+        about["pictures"] = str(len(fitted.pictures))
     with torch.random.fork_rng():
         state = seeded_state(task.new_model, config.loop, seed)
         saved = None if folder is None else folder / "state.safetensors"

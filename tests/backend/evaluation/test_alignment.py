@@ -17,6 +17,7 @@ from uni4d.evaluation.alignment_report import write_alignment_report
 from uni4d.training.crossma import AlignedObjects, AlignedPictures, CrossmaTrainConfig
 from uni4d.training.crossma_training import CrossFitted, mismatched_quantiles, train_crossma
 from uni4d.training.loop import LoopConfig
+from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import silent
 
 COUNT, VIEWS, JOINT, TEXT, LOOK = 40, 3, 24, 10, 16
@@ -93,6 +94,17 @@ def test_named_pictures_widen_what_few_objects_teach() -> None:
         return figures.texts.mean
 
     assert worth(pictures) > worth(None) + 0.05
+
+
+def test_a_training_with_pictures_does_not_go_on_from_one_without(tmp_path: Path) -> None:
+    known = objects(1, 0.7)
+    pictures = AlignedPictures(
+        known.names, known.tokens, known.mask, known.views[:, :1], known.texts, known.images[:, :1]
+    )
+    config = attrs.evolve(CONFIG, loop=attrs.evolve(CONFIG.loop, steps=2, warmup=1))
+    train_crossma(CrossFitted(known, known), config, 0, silent, folder=tmp_path)
+    with pytest.raises(Uni4DError, match="pictures"):
+        train_crossma(CrossFitted(known, known, pictures), config, 0, silent, folder=tmp_path)
 
 
 def test_percentiles_are_flat_for_mismatches_and_high_for_matches(trained: CrossmaWeights) -> None:

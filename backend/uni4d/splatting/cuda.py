@@ -1,7 +1,8 @@
 """The gsplat package behind the same interface. Needs an NVIDIA device; says so when there is none.
 
-Written for gsplat 1.5.3. Two differences are gsplat's own: its alpha goes up to 0.999, and its intrinsics
-get no gradient (a call that asks for one is refused).
+Written for gsplat 1.5.3. Backgrounds are added here, since depth and flow, drawn in the same call, have none.
+Two differences are gsplat's own: its alpha goes up to 0.999, and its intrinsics get no gradient (a call that
+asks for one is refused).
 """
 
 from __future__ import annotations

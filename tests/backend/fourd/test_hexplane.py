@@ -11,9 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from uni4d.fourd.hexplane import HexPlane, HexPlaneConfig, fit_hexplane
+from uni4d.fourd.hexplane import Deformation, HexPlane, HexPlaneConfig, HexPlaneFit, fit_hexplane
+from uni4d.fourd.hexplane_nodes import node_motion
+from uni4d.fourd.nodes import build_node_graph
 from uni4d.fourd.targets import clip_camera, pyramid
+from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting import splats_from_mesh
+from uni4d_shared.skinning import vertices_at
+from uni4d_shared.types import Gaussians4D, Mesh
 
 SMALL = HexPlaneConfig(resolution=6, times=5, levels=(1, 2), channels=3, width=8)
 BOUNDS = torch.tensor([[-0.5, -1.0, 0.0], [0.5, 1.0, 1.5]])
@@ -90,6 +95,37 @@ def test_regularisers_ask_for_what_they_say() -> None:
         field.time[0][..., 2, :] = 2.0
         jumpy = float(field.regularisation())
     assert rough > 0.0 and jumpy > rough
+
+
+def test_nodes_follow_the_splats(toy: TexturedMesh) -> None:
+    """Splats that turn as one body carry the mesh as that body does, whole turn and all."""
+    bound = splats_from_mesh(toy, 1_500)
+    centre, axis = torch.tensor([0.1, -0.2, 0.3]), torch.tensor([0.0, 0.6, 0.8])
+
+    def placed(points: Tensor, frame: float) -> Tensor:
+        turn = torch.linalg.matrix_exp(torch.linalg.cross(torch.eye(3), axis.expand(3, 3)) * frame)
+        return (points - centre) @ turn + centre + 0.05 * frame
+
+    class Turning(HexPlane):
+        def forward(self, points: Tensor, time: Tensor) -> Deformation:
+            moved = torch.stack([placed(points, 5.0 * float(t)) for t in time])
+            rest = torch.tensor([1.0, 0.0, 0.0, 0.0]).expand(len(time), len(points), 4)
+            return Deformation(moved - points, rest, torch.zeros_like(moved))
+
+    fitted = HexPlaneFit(bound.splats, Turning(BOUNDS, 6, SMALL), 6)
+    graph = build_node_graph(toy.vertices, toy.faces, 20)
+    motion = node_motion(fitted, graph)
+    result = Gaussians4D(
+        Mesh(toy.vertices, toy.faces),
+        bound.splats.activated(),
+        motion,
+        bound.face_index.numpy(),
+        bound.barycentric.numpy(),
+    )
+    for frame in range(6):
+        expected = placed(torch.from_numpy(toy.vertices), float(frame)).numpy()
+        np.testing.assert_allclose(vertices_at(result, frame), expected, atol=1e-4)
+    assert ((motion.rotations[1:] * motion.rotations[:-1]).sum(-1) > 0).all(), "no quaternion jumps"
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def photograph(mesh: TexturedMesh, views: int, *, size: int = _SIZE, seed: int =
     from uni4d.splatting.rasterise import rasterise
     from uni4d.splatting.surface import splats_from_mesh
 
-    bound = splats_from_mesh(mesh, _SPLATS, seed)
+    bound = splats_from_mesh(mesh, _SPLATS, seed, candidates=1)
     splats = bound.splats
     face_normals = torch.from_numpy(mesh.face_vectors.astype(np.float32))[bound.face_index]
     normals = torch.nn.functional.normalize(face_normals, dim=1)

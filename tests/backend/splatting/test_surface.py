@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from uni4d.library.geometry import TexturedMesh
+from uni4d.library.geometry import Material, Texture, TexturedMesh, sample_surface
 from uni4d.splatting import binding, native, render, splats_from_mesh
 from uni4d.splatting.binding import quaternions_from_matrices
+from uni4d.splatting.exposure import exposed
 from uni4d.splatting.projection import rotation_matrices
 from uni4d_shared.cameras import bounding_sphere, orbit_rig
 from uni4d_shared.conventions import matrix_from_quaternion
@@ -40,6 +43,63 @@ def test_the_skin_is_opaque_at_any_size(two_tone_box: TexturedMesh) -> None:
         rendered = render(splats, camera)
         assert float(rendered.alpha[24:40, 24:40].min()) > 0.95
         two_tone_box.vertices = two_tone_box.vertices / np.float32(size)
+
+
+def test_splats_at_random_are_round_and_lie_as_close(two_tone_box: TexturedMesh) -> None:
+    even, random = (splats_from_mesh(two_tone_box, 500, candidates=number).splats for number in (12, 1))
+    np.testing.assert_allclose(random.scales[:, :2].numpy(), 0.6 * np.sqrt(10 / 500), rtol=0.01)
+    np.testing.assert_allclose(even.scales[:, :2].mean(), random.scales[:, :2].mean(), rtol=0.2)
+    nearest_even, nearest = (
+        cKDTree(s.means.numpy()).query(s.means.numpy(), 2)[0][:, 1] for s in (even, random)
+    )
+    assert nearest_even.min() > 5 * nearest.min()  # blue noise has no clumps
+
+
+def test_hidden_surface_gets_fewer_and_larger_splats(two_tone_box: TexturedMesh) -> None:
+    """A box in a box: all of the inner one is hidden, and has a quarter of the splats per area."""
+    inner = evolve(two_tone_box, vertices=0.8 * two_tone_box.vertices + np.float32([0, 0, 0.1]))
+    both = evolve(
+        two_tone_box,
+        vertices=np.concatenate([two_tone_box.vertices, inner.vertices]),
+        normals=np.concatenate([two_tone_box.normals, inner.normals]),
+        uv=np.concatenate([two_tone_box.uv, inner.uv]),
+        faces=np.concatenate([two_tone_box.faces, inner.faces + len(inner.vertices)]),
+        face_material=np.concatenate([two_tone_box.face_material, inner.face_material]),
+    )
+    bound = splats_from_mesh(both, 2000)
+    hidden = bound.face_index >= len(inner.faces)
+    share = 0.64 / (0.64 + 4)
+    np.testing.assert_allclose(hidden.float().mean(), share, atol=0.03)
+    sizes = bound.splats.scales[:, 0]
+    np.testing.assert_allclose(sizes[hidden].median() / sizes[~hidden].median(), 2.0, rtol=0.2)
+
+
+def test_the_surface_of_a_thing_on_its_own_is_exposed_on_both_sides(two_tone_box: TexturedMesh) -> None:
+    points = sample_surface(two_tone_box, 3000).points.astype(np.float64)
+    spacing = np.sqrt(10 / 3000)
+    assert exposed(points, spacing).all()
+    sheet = points * [1, 1, 1e-6]
+    assert exposed(sheet, spacing).all()
+    inside = np.random.default_rng(0).uniform([-0.5, -0.25, 0.25], [0.5, 0.25, 0.75], (500, 3))
+    assert not exposed(np.concatenate([points, inside]), spacing)[3000:].any()
+
+
+def test_colours_are_those_of_the_texture_under_the_splat() -> None:
+    """A checkerboard of one-texel squares, seen by splats of many texels, is an even grey."""
+    pixels = np.full((64, 64, 4), 255, np.uint8)
+    pixels[..., :3] = np.where(np.indices((64, 64)).sum(0) % 2, 255, 0)[..., None]
+    sheet = TexturedMesh(
+        vertices=np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32),
+        normals=np.tile(np.array([0, 0, 1], np.float32), (4, 1)),
+        uv=np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32),
+        faces=np.array([[0, 1, 2], [0, 2, 3]], np.int32),
+        face_material=np.zeros(2, np.int32),
+        materials=(Material(color=(1, 1, 1, 1), texture=Texture(pixels, b"", "image/png")),),
+    )
+    spread = {
+        number: splats_from_mesh(sheet, 100, candidates=number).splats.colors.std() for number in (1, 64)
+    }
+    assert float(spread[64]) < 0.4 * float(spread[1])
 
 
 def test_the_same_seed_gives_the_same_splats(two_tone_box: TexturedMesh) -> None:

@@ -21,7 +21,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -112,6 +112,12 @@ class AlignedPictures:
     def rows(self, rows: Array) -> AlignedPictures:
         arrays = (self.tokens, self.mask, self.views, self.texts, self.images)
         return AlignedPictures(tuple(self.names[row] for row in rows), *(values[rows] for values in arrays))
+
+    @property
+    def trimmed(self) -> AlignedPictures:
+        """Without padding that none of the names needs: some emoji have long ones, and time grows with L."""
+        length = max(int(self.mask.sum(axis=1).max(initial=1)), 1)
+        return evolve(self, tokens=self.tokens[:, :length], mask=self.mask[:, :length])
 
     @property
     def same(self) -> Tensor:
@@ -207,7 +213,7 @@ class CrossmaTask:
             return None
         count = min(self._config.pictures, len(self._pictures))
         drawn = np.random.default_rng(rows).choice(len(self._pictures), count, replace=False)
-        return self._pictures.rows(ranks.share(drawn))
+        return self._pictures.rows(ranks.share(drawn)).trimmed
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """``accuracy``: how often a matching text beats another one for the same object; ``loss``: L_align of

@@ -14,7 +14,7 @@ from uni4d.alignment.crossma import Crossma, CrossmaConfig
 from uni4d.alignment.weights import CrossmaWeights
 from uni4d.evaluation.alignment import LEVELS, Variant, measure_alignment, percentiles
 from uni4d.evaluation.alignment_report import write_alignment_report
-from uni4d.training.crossma import AlignedObjects, AlignedPictures, CrossmaTrainConfig
+from uni4d.training.crossma import AlignedObjects, AlignedPictures, CrossmaTrainConfig, all_pairs
 from uni4d.training.crossma_training import CrossFitted, mismatched_quantiles, train_crossma
 from uni4d.training.loop import LoopConfig
 from uni4d_shared.errors import Uni4DError
@@ -94,6 +94,17 @@ def test_named_pictures_widen_what_few_objects_teach() -> None:
         return figures.texts.mean
 
     assert worth(pictures) > worth(None) + 0.05
+
+
+def test_padding_that_no_name_needs_changes_nothing() -> None:
+    known = objects(1, 0.7)
+    padded, mask = np.pad(known.tokens, ((0, 0), (0, 5), (0, 0))), np.pad(known.mask, ((0, 0), (0, 5)))
+    pictures = AlignedPictures(known.names, padded, mask, known.views, known.texts, known.images)
+    assert pictures.trimmed.tokens.shape[1] == known.tokens.shape[1]
+    torch.manual_seed(0)
+    model = Crossma(CONFIG.model).eval()
+    torch.nn.init.normal_(model.to_vector.weight, std=0.2)
+    torch.testing.assert_close(all_pairs(model, pictures.trimmed).vector, all_pairs(model, pictures).vector)
 
 
 def test_a_training_with_pictures_does_not_go_on_from_one_without(tmp_path: Path) -> None:

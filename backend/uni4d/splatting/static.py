@@ -31,8 +31,9 @@ _WEIGHT_DEPTH = 0.3
 """Per (error / half the object's depth range), of which no more counts than …"""
 _WORST_DEPTH = 0.1
 """… this: where a splat of the far side shows through, how far it lies behind does not matter."""
-_WEIGHT_OFFSET = 0.004
-"""Pull back to the surface, per (offset / spacing)²."""
+_WEIGHT_OFFSET = 0.0005
+"""Pull back to the surface, per (offset / size)². Weak: a splat on the surface stands out by about half its
+size, so splats sink in by as much."""
 _WEIGHTS_CHANGE = {"log_scales": 0.01, "opacity_logits": 0.01, "coefficients": 0.01}
 """Pull back to the start, per change². Adam moves a splat that is hardly seen as far as any other; behind a
 rim it grows unpunished, until another camera sees it."""

@@ -274,10 +274,10 @@ class FitConfig:
     """Control nodes."""
     static_iterations: int = _bounded(150, 0, 20_000)
     """Steps on the photographs, at rest."""
-    track_iterations: int = _bounded(40, 0, 2_000)
-    """Steps per frame of the rigid tracking that starts the fit."""
-    iterations: int = _bounded(900, 0, 100_000)
+    iterations: int = _bounded(300, 0, 100_000)
     """Steps of the joint fit over all frames."""
+    length_scale: float = _bounded(3.0, 0.5, 100)
+    """Frames over which a node's path remembers itself."""
     seed: int = 0
 
 

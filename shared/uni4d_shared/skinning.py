@@ -1,4 +1,4 @@
-"""From control nodes to vertices and splats at one frame: linear blend skinning, in numpy.
+"""From control nodes to vertices and splats at one moment: linear blend skinning, in numpy.
 
 The add-on builds its armature from the same formula, so Blender, the exports and the backend agree
 to rounding. The backend's differentiable twin is :mod:`uni4d.fourd.deformation`.
@@ -14,16 +14,18 @@ from uni4d_shared.conventions import (
     quaternion_from_matrix,
 )
 from uni4d_shared.harmonics import rotate
+from uni4d_shared.trajectories import state_at, weights_at
 from uni4d_shared.types import Array, Gaussians4D, Splats
 
 __all__ = ["colors_at", "splats_at", "vertices_at"]
 
 
-def vertices_at(result: Gaussians4D, frame: int) -> Array:
-    """Vertex positions at ``frame``: ``[P, 3]`` float32, world space in metres."""
+def vertices_at(result: Gaussians4D, frame: float) -> Array:
+    """Vertex positions at ``frame``, whole or between: ``[P, 3]`` float32, world space in metres."""
     motion = result.motion
-    rotations = matrix_from_quaternion(motion.rotations[frame])  # [K, 3, 3]
-    offsets = motion.nodes + motion.translations[frame] - np.einsum("kij,kj->ki", rotations, motion.nodes)
+    quaternions, translations = state_at(motion, frame)
+    rotations = matrix_from_quaternion(quaternions)  # [K, 3, 3]
+    offsets = motion.nodes + translations - np.einsum("kij,kj->ki", rotations, motion.nodes)
     moved = np.zeros_like(result.mesh.vertices)
     for slot in range(motion.vertex_nodes.shape[1]):
         node = motion.vertex_nodes[:, slot]
@@ -32,8 +34,8 @@ def vertices_at(result: Gaussians4D, frame: int) -> Array:
     return moved.astype(np.float32)
 
 
-def splats_at(result: Gaussians4D, frame: int) -> Splats:
-    """The splats carried along by their triangles at ``frame``.
+def splats_at(result: Gaussians4D, frame: float) -> Splats:
+    """The splats carried along by their triangles at ``frame``, whole or between.
 
     A splat keeps its barycentric place and its offset from the surface, and turns with its triangle's
     frame (edge, normal × edge, normal), and so does what depends on the view; its scales stay as they are at
@@ -56,11 +58,12 @@ def splats_at(result: Gaussians4D, frame: int) -> Splats:
     )
 
 
-def colors_at(result: Gaussians4D, frame: int) -> Array:
+def colors_at(result: Gaussians4D, frame: float) -> Array:
     """The splats' colours at ``frame``: ``[N, 3]`` sRGB in [0, 1], without what depends on the view."""
     if result.color_motion is None:
         return result.splats.colors
-    change = np.tensordot(result.color_motion.weights[frame], result.color_motion.basis, axes=1)
+    between = weights_at(len(result.color_motion.weights), frame, result.motion.length_scale)
+    change = np.tensordot(between @ result.color_motion.weights, result.color_motion.basis, axes=1)
     return np.clip(result.splats.colors + change, 0.0, 1.0)
 
 

@@ -264,6 +264,10 @@ class Splats:
             )
 
 
+def _no_deviations() -> Array:
+    return np.zeros((0, 0), np.float32)
+
+
 @frozen(field_transformer=_cast_arrays)
 class NodeMotion:
     """Control nodes, and how each moves: SE(3) keyframes, blended linearly to the vertices.
@@ -281,8 +285,19 @@ class NodeMotion:
     """``[P, J]`` which nodes move each vertex (J ≤ 4, so that it is a valid glTF skin)."""
     vertex_weights: Array = field(validator=ArrayOf(np.float32, None, None))
     """``[P, J]`` non-negative, each row sums to 1."""
+    length_scale: float = 3.0
+    """ℓ in frames: how far a path remembers itself (:mod:`uni4d_shared.trajectories`)."""
+    deviations: Array = field(factory=_no_deviations, validator=ArrayOf(np.float32, None, None))
+    """``[T, K]`` metres: standard deviation of each keyframe along one axis; T = 0 where it is not known."""
 
     def __attrs_post_init__(self) -> None:
+        if not self.length_scale > 0:
+            raise ValueError(f"NodeMotion: length_scale is {self.length_scale}, expected a positive number")
+        if len(self.deviations) and self.deviations.shape != self.rotations.shape[:2]:
+            raise ValueError(
+                f"NodeMotion: deviations are for {list(self.deviations.shape)} frames and nodes, "
+                f"rotations for {list(self.rotations.shape[:2])}"
+            )
         if self.rotations.shape[:2] != self.translations.shape[:2]:
             raise ValueError(
                 f"NodeMotion: rotations are for {list(self.rotations.shape[:2])} frames and nodes, "

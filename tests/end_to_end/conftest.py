@@ -28,7 +28,6 @@ refine_iterations = 20
 splats = 2000
 nodes = 24
 static_iterations = 20
-track_iterations = 10
 iterations = 60
 """
 

@@ -24,13 +24,14 @@ from torch import Tensor
 from uni4d.config import FitConfig
 from uni4d.evaluation.reconstruction_motions import GLOW_COLOR, Body
 from uni4d.evaluation.reconstruction_truth import Truth
+from uni4d.fourd.registration import RENDERINGS_PER_FRAME
 from uni4d.fourd.targets import Targets, clip_camera, pyramid
 from uni4d.library.geometry import linear_from_srgb, srgb_from_linear
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters
 from uni4d_shared.cameras import bounding_sphere
 from uni4d_shared.progress import Progress, section
-from uni4d_shared.types import Gaussians4D, NodeMotion, Splats
+from uni4d_shared.types import Gaussians4D, Splats
 
 __all__ = ["ARMS", "Moving", "budget", "make_arm"]
 
@@ -56,8 +57,8 @@ class Moving(Protocol):
 
 
 def budget(config: FitConfig, frames: int) -> int:
-    """Rendering steps of a fit of one clip: those of the joint fit, and of every frame's tracking."""
-    return config.iterations + config.track_iterations * frames
+    """Rendering steps of a fit of one clip: those of the joint fit, and of every frame's registration."""
+    return config.iterations + RENDERINGS_PER_FRAME * frames
 
 
 def make_arm(name: str, truth: Truth, config: FitConfig, progress: Progress) -> Moving:
@@ -111,24 +112,12 @@ class _Fitted:
     def vertices_at(self, time: float) -> Array:
         from uni4d_shared.skinning import vertices_at
 
-        return vertices_at(_moment(self.result, time), 0)
+        return vertices_at(self.result, time)
 
     def splats_at(self, time: float) -> Splats:
         from uni4d_shared.skinning import splats_at
 
-        return splats_at(_moment(self.result, time), 0)
-
-
-def _moment(result: Gaussians4D, time: float) -> Gaussians4D:
-    """``result`` with one frame: the moment ``time``, between frames by interpolating their nodes."""
-    motion = result.motion
-    before = min(int(time), len(motion.rotations) - 1)
-    after, share = min(before + 1, len(motion.rotations) - 1), time - before
-    turns = (1.0 - share) * motion.rotations[before] + share * motion.rotations[after]
-    turns /= np.linalg.norm(turns, axis=-1, keepdims=True)
-    shifts = (1.0 - share) * motion.translations[before] + share * motion.translations[after]
-    nodes = NodeMotion(motion.nodes, turns[None], shifts[None], motion.vertex_nodes, motion.vertex_weights)
-    return attrs.evolve(result, motion=nodes)
+        return splats_at(self.result, time)
 
 
 def _fit(cameras: int) -> Callable[[Truth, FitConfig, Progress], Moving]:
@@ -219,7 +208,7 @@ def _per_frame(cameras: int) -> Callable[[Truth, FitConfig, Progress], Moving]:
 def _alone(
     rest: SplatParameters, targets: Sequence[Targets], frame: int, steps: int, radius: float
 ) -> SplatParameters:
-    from uni4d.fourd.tracking import tracking_loss
+    from uni4d.fourd.frame_loss import frame_loss
     from uni4d.splatting.rasterise import render
 
     splats = rest.detached(trainable=True)
@@ -231,7 +220,7 @@ def _alone(
     for step in range(steps):
         seen = targets[step % len(targets)]
         rendered = render(splats, seen.camera, seen.background)
-        loss = tracking_loss(rendered, seen.images[frame], seen.masks[frame])
+        loss = frame_loss(rendered, seen.images[frame], seen.masks[frame])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -66,11 +66,23 @@ class SplatDriver:
             start=csr_matrix((len(corners), size)),
         )
         self._place = _SparsePair(place)
+        self._corners = corners
+        self._barycentric = bound.barycentric
         self._edges = _SparsePair(rows[1] - rows[0]), _SparsePair(rows[2] - rows[0])
         frames = triangle_frames(bound.vertices[bound.corners])
         self._frames_at_rest = frames
         self._quaternions = bound.splats.quaternions.detach()
         self._offset = (bound.splats.means - bound.anchors(bound.vertices)).detach()
+
+    def weights(self, graph: NodeGraph) -> Tensor:
+        """``[N, K]`` how much each node of the driver's ``graph`` moves each splat; rows sum to 1."""
+        weights = torch.zeros(len(self._corners), len(graph.nodes))
+        for corner in range(3):
+            vertex = self._corners[:, corner]
+            nodes = torch.from_numpy(graph.vertex_nodes[vertex]).long()
+            shares = torch.from_numpy(graph.vertex_weights[vertex]) * self._barycentric[:, corner, None]
+            weights.scatter_add_(1, nodes, shares)
+        return weights
 
     def carried(self, matrices: Tensor) -> Carried:
         """Means ``[B, N, 3]`` and quaternions ``[B, N, 4]`` for node matrices ``[B, K, 4, 3]``."""

@@ -1,94 +1,99 @@
-"""The 4D stage: from a mesh, its photographs and a clip to splats that move as the clip shows.
+"""The 4D stage: from a mesh, its photographs and one or more clips to splats that move as the clips show.
 
 1. Splats on the mesh, refined on the photographs (:mod:`uni4d.splatting.static`).
-2. Control nodes; rigid tracking of the whole object at low resolution (:mod:`uni4d.fourd.tracking`).
-3. A sweep through time: each frame starts from the nodes of the one before.
-4. All frames together, from coarse to full resolution, by gradient descent through the rasteriser on the
-   difference from the frames (:mod:`uni4d.fourd.descent`) under the priors of :mod:`uni4d.fourd.priors`.
+2. Control nodes (:mod:`uni4d.fourd.nodes`), followed through the frames by Gauss-Newton on the colours, from
+   coarse to fine (:mod:`uni4d.fourd.registration`).
+3. All frames together by gradient descent through the rasteriser (:mod:`uni4d.fourd.descent`), under a
+   Gaussian process over time (:mod:`uni4d_shared.trajectories`).
 
-The fit knows the frames and the camera, never what made them.
+The fit knows the frames and the cameras, never what made them.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from uni4d.config import FitConfig
+from uni4d.fourd.certainty import deviations
 from uni4d.fourd.descent import Descent
+from uni4d.fourd.elasticity import Elasticity, Stiffness
 from uni4d.fourd.layers import Layer, make_layers
 from uni4d.fourd.metrics import foreground_psnr
 from uni4d.fourd.motion import MotionParameters
-from uni4d.fourd.nodes import build_node_graph
+from uni4d.fourd.nodes import NodeGraph, build_node_graph
+from uni4d.fourd.registration import Registration
+from uni4d.fourd.sight import Sight, floor_of
+from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import clip_camera, pyramid
-from uni4d.fourd.tracking import track_rigidly
 from uni4d.library.geometry import TexturedMesh
+from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.rasterise import render
 from uni4d.splatting.static import ViewLoss, refine_on_views
 from uni4d.splatting.surface import splats_from_mesh
 from uni4d_shared.cameras import bounding_sphere
+from uni4d_shared.errors import Uni4DError
 from uni4d_shared.messages import FitResult
 from uni4d_shared.progress import Progress, section, silent
 from uni4d_shared.types import Alignment, Clip, Gaussians4D, Mesh, ViewSet
 
 __all__ = ["fit"]
 
-_SWEEP_SHARE = 0.5
-"""Steps of the sweep per frame, as a share of the tracking's."""
-
 
 def fit(
     mesh: TexturedMesh,
     views: ViewSet,
     alignment: Alignment,
-    clip: Clip,
+    clips: Clip | Sequence[Clip],
     config: FitConfig | None = None,
     progress: Progress = silent,
 ) -> FitResult:
-    """Fit 4D Gaussians to ``clip``. Deterministic for ``config.seed`` and a number of threads.
+    """Fit 4D Gaussians to a clip, or to several of the same motion from cameras of their own.
 
-    Metrics: ``psnr_foreground`` and ``psnr_foreground_static`` (the same splats, not moved), both in dB as
-    defined in :func:`uni4d.fourd.metrics.foreground_psnr`; ``psnr_foreground_rigid`` (tracking alone);
-    ``seconds``, ``iterations``, ``splats``, ``nodes``.
+    Deterministic for ``config.seed`` and a number of threads. Metrics, over all clips: ``psnr_foreground``
+    and ``psnr_foreground_static`` (the same splats, not moved), both in dB as defined in
+    :func:`uni4d.fourd.metrics.foreground_psnr`; ``psnr_foreground_tracked`` (before the last stage);
+    ``deviation`` (mean standard deviation of the nodes' places, % of the object's diameter); ``seconds``,
+    ``iterations``, ``splats``, ``nodes``.
     """
     config = config or FitConfig()
     started = time.perf_counter()
-    camera = clip_camera(clip, views.cameras[alignment.key_view])
-    levels = pyramid(clip, camera)
+    films = _checked((clips,) if isinstance(clips, Clip) else tuple(clips))
+    key = views.cameras[alignment.key_view]
+    levels = [pyramid(clip, clip_camera(clip, key)) for clip in films]
     progress(0.0, "placing splats on the mesh")
     bound = splats_from_mesh(mesh, config.splats, config.seed)
     bound = refine_on_views(
-        bound, views, config.static_iterations, section(progress, 0.01, 0.18), seed=config.seed
+        bound, views, config.static_iterations, section(progress, 0.01, 0.2), seed=config.seed
     )
-    progress(0.18, "choosing control nodes")
+    progress(0.2, "choosing control nodes")
     graph = build_node_graph(mesh.vertices, mesh.faces, config.nodes)
-    centre, radius = bounding_sphere(mesh.vertices)
-    layers = make_layers(bound, graph, levels)
-    track = track_rigidly(
-        *(layers[0], torch.tensor(centre, dtype=torch.float32), radius),
-        *(config.track_iterations, section(progress, 0.2, 0.35)),
-    )
-    motion = MotionParameters(graph, track, radius)
-    rigid = _rendered_psnr(layers[-1], motion, clip)
-    descent = Descent(motion, torch.from_numpy(graph.edges), layers)
-    descent.sweep(round(_SWEEP_SHARE * config.track_iterations), section(progress, 0.35, 0.45))
-    polished = descent.run(config.iterations, ViewLoss(views), config.seed, section(progress, 0.45, 0.97))
-    progress(0.97, "measuring")
+    radius = bounding_sphere(mesh.vertices)[1]
+    layers = _by_level([make_layers(bound, graph, own) for own in levels])
+    sights = [Sight(level, graph, radius) for level in layers]
+    states = _followed(sights, graph, radius, bound, views, section(progress, 0.21, 0.6))
+    motion = MotionParameters(graph, states, radius)
+    tracked = _rendered_psnr(layers[-1], motion, films)
+    descent = Descent(motion, torch.from_numpy(graph.edges), layers, config.length_scale)
+    polished = descent.run(config.iterations, ViewLoss(views), config.seed, section(progress, 0.6, 0.96))
+    progress(0.96, "measuring")
+    uncertain = deviations(sights[-1], motion.states(), config.length_scale, radius)
     result = Gaussians4D(
         mesh=Mesh(mesh.vertices, mesh.faces),
         splats=polished.activated(),
-        motion=motion.exported(graph),
-        splat_faces=bound.face_index.numpy().astype(np.int32),
+        motion=motion.exported(graph, config.length_scale, uncertain),
+        splat_faces=bound.face_index.numpy().astype("int32"),
         splat_barycentric=bound.barycentric.numpy(),
-        fps=clip.fps,
+        fps=films[0].fps,
     )
     metrics = {
-        "psnr_foreground": _rendered_psnr(layers[-1], motion, clip),
-        "psnr_foreground_static": foreground_psnr(_still(layers[-1], len(clip.frames)), clip),
-        "psnr_foreground_rigid": rigid,
+        "psnr_foreground": _rendered_psnr(layers[-1], motion, films),
+        "psnr_foreground_static": _still_psnr(layers[-1], films),
+        "psnr_foreground_tracked": tracked,
+        "deviation": 50.0 * float(uncertain.mean()) / radius,
         "seconds": time.perf_counter() - started,
         "iterations": float(config.iterations),
         "splats": float(len(bound)),
@@ -98,14 +103,66 @@ def fit(
     return FitResult(result, metrics)
 
 
-@torch.no_grad()
-def _rendered_psnr(layer: Layer, motion: MotionParameters, clip: Clip) -> float:
-    frames = [layer.render(motion, torch.tensor([t]))[0].image for t in range(len(clip.frames))]
-    return foreground_psnr(torch.stack(frames), clip)
+def _checked(clips: tuple[Clip, ...]) -> tuple[Clip, ...]:
+    if not clips:
+        raise Uni4DError("clip-empty", "No clip was given.", "Give at least one.")
+    counts = {len(clip.frames) for clip in clips}
+    sizes = {clip.frames.shape[1:3] for clip in clips}
+    if len(counts) > 1 or len(sizes) > 1:
+        raise Uni4DError(
+            "clip-mismatch",
+            f"The clips have {sorted(counts)} frames of {sorted(sizes)} pixels (height, width).",
+            "Clips of one motion must be equally long and of one size.",
+        )
+    if len(clips) > 1 and any(clip.camera is None for clip in clips):
+        raise Uni4DError(
+            "clip-camera",
+            "One of several clips does not say which camera filmed it.",
+            "Give clips with cameras (.u4d files), or a single one.",
+        )
+    return clips
+
+
+def _by_level(layers: list[list[Layer]]) -> list[list[Layer]]:
+    """``[clip][level]`` as ``[level][clip]``, of as many levels as all clips have."""
+    depth = min(len(own) for own in layers)
+    return [list(level) for level in zip(*(own[-depth:] for own in layers), strict=True)]
+
+
+def _followed(
+    sights: list[Sight],
+    graph: NodeGraph,
+    radius: float,
+    bound: BoundSplats,
+    views: ViewSet,
+    progress: Progress,
+) -> list[NodeState]:
+    nodes = torch.from_numpy(graph.nodes)
+    elasticity = Elasticity(nodes, torch.from_numpy(graph.edges), radius, Stiffness())
+    floor = floor_of(bound.splats, views, sights[-1].lenses[0].width)
+    return Registration(sights, elasticity, nodes, radius, floor).follow(progress)
 
 
 @torch.no_grad()
-def _still(layer: Layer, count: int) -> Tensor:
-    """The splats at rest, ``count`` times."""
-    rendered = render(layer.splats, layer.targets.camera, layer.targets.background)
-    return rendered.image.expand(count, -1, -1, -1)
+def _rendered_psnr(layers: list[Layer], motion: MotionParameters, clips: tuple[Clip, ...]) -> float:
+    def images(layer: Layer, clip: Clip) -> Tensor:
+        return torch.stack([layer.render(motion, frame).image for frame in range(len(clip.frames))])
+
+    return _mean_psnr([images(layer, clip) for layer, clip in zip(layers, clips, strict=True)], clips)
+
+
+@torch.no_grad()
+def _still_psnr(layers: list[Layer], clips: tuple[Clip, ...]) -> float:
+    """Of the splats at rest."""
+    images = [
+        render(layer.splats, layer.targets.camera, layer.targets.background).image.expand(
+            len(clip.frames), -1, -1, -1
+        )
+        for layer, clip in zip(layers, clips, strict=True)
+    ]
+    return _mean_psnr(images, clips)
+
+
+def _mean_psnr(images: list[Tensor], clips: tuple[Clip, ...]) -> float:
+    values = [foreground_psnr(image, clip) for image, clip in zip(images, clips, strict=True)]
+    return sum(values) / len(values)

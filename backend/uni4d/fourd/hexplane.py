@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from uni4d.fourd.frame_loss import frame_loss
 from uni4d.fourd.targets import Targets
-from uni4d.fourd.tracking import tracking_loss
 from uni4d.splatting.binding import BoundSplats, multiply_quaternions
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.rasterise import rasterise
@@ -223,7 +223,7 @@ def fit_hexplane(
             *(moved.means, moved.quaternions, moved.scales, moved.opacities, moved.colors.clamp(max=1.0)),
             *(clip.camera, clip.background),
         )
-        loss = tracking_loss(rendered, clip.images[frame], clip.masks[frame]) + field.regularisation()
+        loss = frame_loss(rendered, clip.images[frame], clip.masks[frame]) + field.regularisation()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -19,7 +19,7 @@ from uni4d.splatting.rasterise import Rendered, rasterise
 
 __all__ = ["Layer", "make_layers"]
 
-_DENSITY = {0: 1, 1: 1, 2: 2}
+_DENSITY = {0: 1, 1: 1, 2: 2, 3: 3}
 """Levels below the clip's own size → one splat in so many is rendered."""
 
 
@@ -35,10 +35,10 @@ class Layer:
     """pixels², equal on the object at all levels: a coarse picture is a smaller copy of the fine one, with
     its silhouette in the same place."""
 
-    def render(self, motion: MotionParameters, frames: Tensor) -> list[Rendered]:
-        """The object at ``frames`` ``[B]``."""
-        carried = self.driver.carried(motion.matrices(frames))
-        return [self.draw(m, q) for m, q in zip(carried.means, carried.quaternions, strict=True)]
+    def render(self, motion: MotionParameters, frame: int) -> Rendered:
+        """The object in one frame."""
+        carried = self.driver.carried(motion.matrices(torch.tensor([frame])))
+        return self.draw(carried.means[0], carried.quaternions[0])
 
     def draw(self, means: Tensor, quaternions: Tensor) -> Rendered:
         """The splats at given places ``[N, 3]``, ``[N, 4]``."""

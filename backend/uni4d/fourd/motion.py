@@ -1,14 +1,8 @@
-"""What the fit moves: a rigid pose of the whole object and a local motion of every node, per frame.
-
-A node's local motion lives in the object's own frame, so that the priors (stay rigid, move smoothly) need not
-know about a spin or a flight. World = pose ∘ local:
-
-    x → R (R_k (x − n_k) + n_k + t_k − c) + c + s     with c the object's centre
-"""
+"""What the fit moves: the turn and the place of every node in every frame."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,75 +10,57 @@ from torch import Tensor
 
 from uni4d.fourd.deformation import node_matrices
 from uni4d.fourd.nodes import NodeGraph
-from uni4d.splatting.binding import multiply_quaternions
-from uni4d.splatting.projection import rotation_matrices
+from uni4d.fourd.states import NodeState
 from uni4d_shared.types import NodeMotion
 
-__all__ = ["MotionParameters", "RigidTrack"]
-
-
-@dataclass(frozen=True)
-class RigidTrack:
-    """The rigid pose of the object in every frame: x → R (x − c) + c + s."""
-
-    centre: Tensor
-    """``[3]`` metres."""
-    rotations: Tensor
-    """``[T, 4]`` wxyz."""
-    shifts: Tensor
-    """``[T, 3]`` metres."""
+__all__ = ["MotionParameters"]
 
 
 class MotionParameters:
     """The optimised tensors; lengths are in units of ``radius``, so that one rate suits all sizes."""
 
-    def __init__(self, graph: NodeGraph, track: RigidTrack, radius: float) -> None:
-        frames, count = len(track.rotations), len(graph.nodes)
+    def __init__(self, graph: NodeGraph, states: Sequence[NodeState], radius: float) -> None:
+        """``states``: one per frame."""
         self.radius = radius
-        self.centre = track.centre
         self.nodes = torch.from_numpy(graph.nodes)
-        self.pose_rotations = track.rotations.detach().clone()
-        """``[T, 4]``"""
-        self.pose_shifts = track.shifts.detach() / radius
-        """``[T, 3]`` radii"""
-        self.rotations = torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(frames, count, 1)
-        """``[T, K, 4]``"""
-        self.translations = torch.zeros(frames, count, 3)
+        self.rotations = torch.stack([state.rotations for state in states]).detach().clone()
+        """``[T, K, 4]`` of any non-zero length"""
+        self.translations = torch.stack([state.positions - self.nodes for state in states]).detach() / radius
         """``[T, K, 3]`` radii"""
         for tensor in self.tensors():
             tensor.requires_grad_(True)
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Everything that is optimised, each with a leading dimension of frames."""
-        return (self.pose_rotations, self.pose_shifts, self.rotations, self.translations)
+        return (self.rotations, self.translations)
 
-    def local_positions(self, frames: Tensor) -> Tensor:
-        """``[B, K, 3]`` the nodes in the object's frame, in radii from the centre."""
-        return (self.nodes - self.centre) / self.radius + self.translations[frames]
+    def positions(self, frames: Tensor) -> Tensor:
+        """``[B, K, 3]`` the nodes, in radii."""
+        return self.nodes / self.radius + self.translations[frames]
 
     def matrices(self, frames: Tensor) -> Tensor:
         """``[B, K, 4, 3]`` node matrices (see :mod:`uni4d.fourd.deformation`) at ``frames`` ``[B]``."""
-        local = node_matrices(self.nodes, self.rotations[frames], self.translations[frames] * self.radius)
-        pose = rotation_matrices(self.pose_rotations[frames]).transpose(-1, -2)[:, None]  # [B, 1, 3, 3]
-        shift = (self.centre + self.pose_shifts[frames] * self.radius)[:, None, None]
-        return torch.cat([local[..., :3, :] @ pose, (local[..., 3:, :] - self.centre) @ pose + shift], dim=-2)
+        return node_matrices(self.nodes, self.rotations[frames], self.translations[frames] * self.radius)
 
     @torch.no_grad()
-    def exported(self, graph: NodeGraph) -> NodeMotion:
-        """The same motion as the value type: one SE(3) keyframe per node and frame, in the world."""
-        normalise = torch.nn.functional.normalize
-        pose = normalise(self.pose_rotations, dim=-1)[:, None]  # [T, 1, 4]
-        local = normalise(self.rotations, dim=-1)
-        rotations = _continuous(multiply_quaternions(pose.expand_as(local), local))
-        placed = self.nodes + self.translations * self.radius - self.centre
-        turned = (placed[..., None, :] @ rotation_matrices(pose).transpose(-1, -2))[..., 0, :]
-        moved = turned + self.centre + (self.pose_shifts * self.radius)[:, None]
+    def states(self) -> list[NodeState]:
+        """One per frame."""
+        turns = torch.nn.functional.normalize(self.rotations, dim=-1)
+        places = self.nodes + self.translations * self.radius
+        return [NodeState(turn, place) for turn, place in zip(turns, places, strict=True)]
+
+    @torch.no_grad()
+    def exported(self, graph: NodeGraph, length_scale: float, deviations: Tensor) -> NodeMotion:
+        """The same motion as the value type: one SE(3) keyframe per node and frame, in the world;
+        ``deviations`` ``[T, K]`` metres."""
         return NodeMotion(
             nodes=graph.nodes,
-            rotations=rotations.numpy(),
-            translations=(moved - self.nodes).numpy(),
+            rotations=_continuous(torch.nn.functional.normalize(self.rotations, dim=-1)).numpy(),
+            translations=(self.translations * self.radius).numpy(),
             vertex_nodes=graph.vertex_nodes,
             vertex_weights=graph.vertex_weights,
+            length_scale=length_scale,
+            deviations=deviations.numpy(),
         )
 
 

@@ -10,8 +10,11 @@ from torch import Tensor
 
 from uni4d.fourd.motion import MotionParameters
 from uni4d.splatting.projection import rotation_matrices
+from uni4d_shared.trajectories import precision
 
-__all__ = ["rigidity", "smoothness"]
+__all__ = ["PathPrior", "rigidity"]
+
+_TURN_SHARE = 0.1
 
 
 def rigidity(motion: MotionParameters, edges: Tensor, frames: Tensor) -> Tensor:
@@ -23,36 +26,52 @@ def rigidity(motion: MotionParameters, edges: Tensor, frames: Tensor) -> Tensor:
         return motion.translations.new_zeros(())
     ends = torch.cat([edges, edges.flip(1)])
     rest = (motion.nodes[ends[:, 1]] - motion.nodes[ends[:, 0]]) / motion.radius  # [2E, 3]
-    now = motion.local_positions(frames)
+    now = motion.positions(frames)
     found = now[:, ends[:, 1]] - now[:, ends[:, 0]]  # [B, 2E, 3]
     turned = (rotation_matrices(motion.rotations[frames])[:, ends[:, 0]] @ rest[:, :, None])[..., 0]
     return ((found - turned).square().sum(-1) / rest.square().sum(-1)).mean()
 
 
-def smoothness(motion: MotionParameters, frames: Tensor) -> Tensor:
-    """Mean squared acceleration of the nodes, in radii per frame², plus a tenth of their squared velocity.
+class PathPrior:
+    """The Gaussian process over time of :mod:`uni4d_shared.trajectories`, as a loss on single frames.
 
-    Neighbouring frames count as given: each frame answers for its own place between them.
+    Given all other frames, a frame's coordinate is normal about m_t = −Σ_{s≠t} P_ts x_s / P_tt with the
+    precision P_tt, P = K⁻¹. The loss is the mean of P_tt (x_t − m_t)² over nodes and axes, whose gradient
+    with respect to frame t is that of the whole prior xᵀ P x; P is scaled to a mean diagonal of one.
     """
-    last = len(motion.translations) - 1
-    if last < 1:
-        return motion.translations.new_zeros(())
-    before, after = (frames - 1).clamp(min=0), (frames + 1).clamp(max=last)
-    with torch.no_grad():
-        earlier, later = motion.translations[before], motion.translations[after]
-        turn_earlier, turn_later = motion.rotations[before], motion.rotations[after]
-        pose_earlier, pose_later = motion.pose_shifts[before], motion.pose_shifts[after]
-    inner = ((frames > 0) & (frames < last)).float()
-    now, turn, pose = motion.translations[frames], motion.rotations[frames], motion.pose_shifts[frames]
-    bend = (earlier - 2 * now + later).square().mean((1, 2)) + 0.1 * (
-        _aligned(turn_earlier, turn) - 2 * turn + _aligned(turn_later, turn)
-    ).square().mean((1, 2))
-    bend = bend + (pose_earlier - 2 * pose + pose_later).square().mean(1)
-    pace = (now - earlier).square().mean((1, 2)) + (later - now).square().mean((1, 2))
-    return (inner * bend + 0.1 * pace).mean()
+
+    def __init__(self, frames: int, length_scale: float) -> None:
+        own = precision(frames, length_scale)
+        self._precision = torch.from_numpy(own / own.diagonal().mean()).float()
+
+    def loss(self, motion: MotionParameters, frames: Tensor) -> Tensor:
+        """Of the nodes' places (radii) and turns at ``frames`` ``[B]``."""
+        total = self._of(motion.translations, frames)
+        with torch.no_grad():
+            turns = _aligned(motion.rotations.detach(), motion.rotations.detach()[frames])
+        return total + _TURN_SHARE * self._of_turns(motion.rotations[frames], turns, frames)
+
+    def _of(self, paths: Tensor, frames: Tensor) -> Tensor:
+        rows = self._precision[frames]  # [B, T]
+        own = rows.gather(1, frames[:, None])  # [B, 1]
+        with torch.no_grad():
+            others = torch.einsum("bt,tkc->bkc", rows, paths) - own[..., None] * paths[frames]
+            expected = -others / own[..., None]
+        return (own[..., None] * (paths[frames] - expected).square()).mean()
+
+    def _of_turns(self, now: Tensor, aligned: Tensor, frames: Tensor) -> Tensor:
+        """``aligned`` ``[B, T, K, 4]``: all frames, with the signs of each of ``now`` ``[B, K, 4]``."""
+        rows = self._precision[frames]
+        own = rows.gather(1, frames[:, None])
+        with torch.no_grad():
+            itself = aligned[torch.arange(len(frames)), frames]
+            others = torch.einsum("bt,btkc->bkc", rows, aligned) - own[..., None] * itself
+            expected = -others / own[..., None]
+        return (own[..., None] * (now - expected).square()).mean()
 
 
 def _aligned(quaternions: Tensor, reference: Tensor) -> Tensor:
-    """±q, whichever is nearer to ``reference``."""
-    flip = (quaternions * reference.detach()).sum(-1, keepdim=True) < 0
-    return torch.where(flip, -quaternions, quaternions)
+    """``[B, T, K, 4]``: quaternions ``[T, K, 4]`` with the sign that is nearer along the way from each
+    ``reference`` ``[B, K, 4]``."""
+    flips = (quaternions[None] * reference[:, None]).sum(-1, keepdim=True) < 0
+    return torch.where(flips, -quaternions[None], quaternions[None])

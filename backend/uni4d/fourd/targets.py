@@ -21,7 +21,7 @@ __all__ = ["Targets", "clip_camera", "foreground", "pyramid"]
 
 _THRESHOLD = 8.0 / 255.0
 """A channel that differs from the background by more shows the object; compression noise stays below."""
-_SMALLEST = 48
+_SMALLEST = 24
 """Width in pixels below which no coarser level is made."""
 
 
@@ -58,7 +58,7 @@ def foreground(frames: np.ndarray, background: tuple[float, float, float]) -> Te
 
 
 def pyramid(clip: Clip, camera: Camera) -> list[Targets]:
-    """Levels from coarse (a quarter of the clip's size, where it is large enough) to full."""
+    """Levels from coarse (an eighth of the clip's size, where it is large enough) to full."""
     if len(clip.frames) == 0:
         raise Uni4DError("clip-empty", "The clip has no frames.", "Generate or choose another clip.")
     images = torch.from_numpy(clip.frames.astype(np.float32) / 255.0)
@@ -71,7 +71,7 @@ def pyramid(clip: Clip, camera: Camera) -> list[Targets]:
         )
     stacked = torch.cat([images, masks[..., None].float()], dim=-1).permute(0, 3, 1, 2)
     levels = []
-    for factor in (4, 2, 1):
+    for factor in (8, 4, 2, 1):
         width = round(camera.width / factor)
         if factor > 1 and width < _SMALLEST:
             continue

@@ -35,7 +35,7 @@ from uni4d_shared.progress import silent
 from uni4d_shared.types import Alignment, Clip, ViewSet
 
 ADDON = Path(__file__).parents[3] / "blender_addon"
-CONFIG = FitConfig(splats=400, static_iterations=6, track_iterations=1, iterations=4)
+CONFIG = FitConfig(splats=400, static_iterations=6, iterations=4)
 SMALL = Filming(size=48, frames=4, held_out_frames=(2.0, 2.5))
 RISING = Scene("toy-rises", "toy", "fly", "rigid", "development")
 

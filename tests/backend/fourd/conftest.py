@@ -140,15 +140,15 @@ class Studio:
         weights = np.full(len(self.cameras), 1 / len(self.cameras))
         return Alignment(0.5, 0.5, 0.5, 1.5, math.exp(-1.5), weights, 0)
 
-    def film(self, motion: Motion, frames: int) -> Clip:
+    def film(self, motion: Motion, frames: int, camera: int = 0) -> Clip:
         images = []
         for frame in range(frames):
             moved = motion(self.mesh.vertices, frame / frames)
             carried = self.cloud.carried(torch.from_numpy(moved))
             splats = self.cloud.splats.replaced(means=carried.means, quaternions=carried.quaternions)
-            image = render(splats, self.cameras[0]).image
+            image = render(splats, self.cameras[camera]).image
             images.append((image.clamp(0, 1) * 255).round().to(torch.uint8).numpy())
-        return Clip(np.stack(images), camera=self.cameras[0])
+        return Clip(np.stack(images), camera=self.cameras[camera])
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from uni4d.fourd.deformation import SplatDriver, vertices_at
-from uni4d.fourd.motion import MotionParameters, RigidTrack
+from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.nodes import NodeGraph, build_node_graph
 from uni4d.fourd.optimiser import FrameAdam
-from uni4d.fourd.priors import rigidity, smoothness
+from uni4d.fourd.priors import PathPrior, rigidity
+from uni4d.fourd.states import NodeState
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting import BoundSplats, splats_from_mesh
 from uni4d_shared import skinning
 from uni4d_shared.conventions import matrix_from_quaternion
+from uni4d_shared.trajectories import precision
 from uni4d_shared.types import Gaussians4D, Mesh
 
 FRAMES = 5
@@ -35,12 +37,12 @@ def bound(toy: TexturedMesh) -> BoundSplats:
 
 def random_motion(graph: NodeGraph, seed: int) -> MotionParameters:
     generator = torch.Generator().manual_seed(seed)
-    track = RigidTrack(
-        torch.tensor([0.1, 0.0, 0.3]),
-        torch.randn(FRAMES, 4, generator=generator),
-        torch.randn(FRAMES, 3, generator=generator),
-    )
-    motion = MotionParameters(graph, track, radius=0.5)
+    rest = NodeState.rest(torch.from_numpy(graph.nodes))
+    turned = [
+        rest.stepped(torch.randn(1, 6, generator=generator).expand(len(graph.nodes), 6), 0.5)
+        for _ in range(FRAMES)
+    ]
+    motion = MotionParameters(graph, turned, radius=0.5)
     with torch.no_grad():
         motion.rotations += 0.3 * torch.randn(motion.rotations.shape, generator=generator)
         motion.translations += 0.2 * torch.randn(motion.translations.shape, generator=generator)
@@ -53,7 +55,7 @@ def as_result(
     return Gaussians4D(
         mesh=Mesh(toy.vertices, toy.faces),
         splats=bound.splats.activated(),
-        motion=motion.exported(graph),
+        motion=motion.exported(graph, 3.0, torch.zeros(FRAMES, len(graph.nodes))),
         splat_faces=bound.face_index.numpy(),
         splat_barycentric=bound.barycentric.numpy(),
     )
@@ -84,7 +86,7 @@ def test_what_is_fitted_is_what_is_exported(
 
 
 def test_exported_keyframes_can_be_interpolated(toy: TexturedMesh, graph: NodeGraph) -> None:
-    rotations = random_motion(graph, 7).exported(graph).rotations
+    rotations = random_motion(graph, 7).exported(graph, 3.0, torch.zeros(FRAMES, 30)).rotations
     np.testing.assert_allclose(np.linalg.norm(rotations, axis=-1), 1.0, atol=1e-5)
     assert ((rotations[1:] * rotations[:-1]).sum(axis=-1) >= 0).all()
 
@@ -115,10 +117,10 @@ def test_gradients_reach_every_parameter(bound: BoundSplats, graph: NodeGraph) -
 
 def test_priors_do_not_mind_a_rigid_motion_and_do_mind_the_rest(graph: NodeGraph) -> None:
     edges, frames = torch.from_numpy(graph.edges), torch.arange(FRAMES)
-    still = RigidTrack(torch.zeros(3), torch.tensor([[1.0, 0, 0, 0]] * FRAMES), torch.zeros(FRAMES, 3))
-    motion = MotionParameters(graph, still, radius=0.5)
+    rest = NodeState.rest(torch.from_numpy(graph.nodes))
+    motion, prior = MotionParameters(graph, [rest] * FRAMES, radius=0.5), PathPrior(FRAMES, 3.0)
     assert rigidity(motion, edges, frames).item() == pytest.approx(0.0, abs=1e-10)
-    assert smoothness(motion, frames).item() == pytest.approx(0.0, abs=1e-10)
+    assert prior.loss(motion, frames).item() == pytest.approx(0.0, abs=1e-7)
     with torch.no_grad():  # all nodes turn by the same rotation about the origin
         turn = torch.tensor([0.8, 0.0, 0.6, 0.0])
         motion.rotations[:] = turn
@@ -128,7 +130,24 @@ def test_priors_do_not_mind_a_rigid_motion_and_do_mind_the_rest(graph: NodeGraph
     with torch.no_grad():
         motion.translations[2] += 0.3 * torch.randn(motion.translations[2].shape)
     assert rigidity(motion, edges, frames).item() > 1e-3
-    assert smoothness(motion, frames).item() > 1e-3
+    assert prior.loss(motion, frames).item() > 1e-3
+
+
+def test_the_path_prior_pulls_each_frame_as_the_whole_process_does(graph: NodeGraph) -> None:
+    """The gradient of the loss on one frame is that of xᵀ P x, whose gradient is 2 P x."""
+    motion, prior = random_motion(graph, 3), PathPrior(FRAMES, 3.0)
+    with torch.no_grad():
+        motion.rotations[:] = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    own = precision(FRAMES, 3.0)
+    expected = 2.0 * np.einsum(
+        "st,tkc->skc", own / own.diagonal().mean(), motion.translations.detach().double().numpy()
+    )
+    for frame in range(FRAMES):
+        (gradient,) = torch.autograd.grad(prior.loss(motion, torch.tensor([frame])), [motion.translations])
+        np.testing.assert_allclose(
+            gradient[frame].numpy() * gradient[frame].numel(), expected[frame], rtol=1e-3, atol=1e-3
+        )
+        assert not bool(gradient[[f for f in range(FRAMES) if f != frame]].any())
 
 
 def test_adam_moves_only_the_frames_of_the_batch() -> None:

@@ -1,0 +1,142 @@
+"""What holds the nodes together, as the normal equations of a Gauss-Newton step.
+
+For every edge k→l of the node graph, with d = n_l − n_k at rest and L its length,
+
+    e_kl = (R_k d + p_k − p_l) / L         as rigid as possible (Sorkine & Alexa 2007; Sumner et al. 2007)
+    θ_kl = log(R_k R_lᵀ)                   neighbours turn alike
+
+both under Cauchy's cost, so that an object may break into pieces that are each rigid (a shade on its post)
+where the frames ask for it; and for every node, how far it went since the frame before, under Cauchy's cost
+too: of all motions that explain a frame, the one that moves the fewest nodes. That is what decides about
+depth, of which one camera sees little.
+
+Unknown are 6 numbers per node: a rotation vector that turns it further, and a shift in radii of the object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from uni4d.fourd.rotations import conjugate, cross_matrices, logarithm
+from uni4d.fourd.states import NodeState
+from uni4d.splatting.binding import multiply_quaternions
+from uni4d.splatting.projection import rotation_matrices
+
+__all__ = ["Elasticity", "NormalEquations", "Stiffness"]
+
+
+@dataclass(frozen=True)
+class Stiffness:
+    """Standard deviations of what is assumed, and from where on a deviation counts as a break."""
+
+    stretch: float = 0.06
+    """of e"""
+    break_stretch: float = 0.15
+    bend: float = 0.2
+    """of θ, radians"""
+    break_bend: float = 0.5
+    move: float = 0.005
+    """radii per frame"""
+    turn: float = 0.02
+    """radians per frame"""
+    rest: float = 0.5
+    """Weight of a node's own motion beside the two above."""
+
+
+class NormalEquations:
+    """½ δᵀ H δ + gᵀ δ over ``K`` nodes of 6 unknowns each."""
+
+    def __init__(self, nodes: int) -> None:
+        self.nodes = nodes
+        self.hessian = torch.zeros(nodes * nodes, 6, 6)
+        """Block of nodes (k, l) at k K + l."""
+        self.gradient = torch.zeros(nodes, 6)
+
+    def add_pairs(self, residuals: Tensor, weights: Tensor, ends: list[tuple[Tensor, Tensor]]) -> None:
+        """Residuals ``[E, 3]`` with ``weights`` ``[E]`` that depend on the nodes in ``ends``, each
+        ``(index [E], slopes [E, 3, 6])``."""
+        for first, slopes in ends:
+            weighted = slopes * weights[:, None, None]
+            self.gradient.index_add_(0, first, torch.einsum("eci,ec->ei", weighted, residuals))
+            for second, other in ends:
+                self.hessian.index_add_(0, first * self.nodes + second, weighted.transpose(1, 2) @ other)
+
+    def solved(self, damping: float) -> Tensor:
+        """``[K, 6]``: the step, with ``damping`` times the diagonal added (Levenberg & Marquardt)."""
+        size = 6 * self.nodes
+        dense = self.hessian.reshape(self.nodes, self.nodes, 6, 6).permute(0, 2, 1, 3).reshape(size, size)
+        diagonal = dense.diagonal()
+        dense = dense + torch.diag(damping * diagonal + 1e-4 * diagonal.mean())
+        factor = torch.linalg.cholesky(dense)
+        return -torch.cholesky_solve(self.gradient.reshape(-1, 1), factor).reshape(self.nodes, 6)
+
+
+class Elasticity:
+    """The priors of one node graph."""
+
+    def __init__(self, nodes: Tensor, edges: Tensor, radius: float, stiffness: Stiffness) -> None:
+        """``nodes`` ``[K, 3]`` at rest, ``edges`` ``[E, 2]`` each once."""
+        both = torch.cat([edges, edges.flip(1)])
+        self._from, self._to = both.unbind(1)
+        self._rest = nodes[self._to] - nodes[self._from]
+        self._length = self._rest.norm(dim=1).clamp(min=1e-9 * radius)
+        self._radius, self._stiffness = radius, stiffness
+
+    def add(self, equations: NormalEquations, state: NodeState, before: NodeState) -> None:
+        """Add the priors' share, linearised at ``state``; ``before`` is the frame before."""
+        stretch, bend = self._strain(state)
+        limits = self._stiffness
+        turned = (rotation_matrices(state.rotations)[self._from] @ self._rest[:, :, None])[..., 0]
+        identity = torch.eye(3).expand(len(turned), 3, 3)
+        share = (self._radius / self._length)[:, None, None] * identity
+        none = torch.zeros_like(identity)
+        here = torch.cat([-cross_matrices(turned) / self._length[:, None, None], share], dim=2)
+        equations.add_pairs(
+            stretch,
+            _cauchy(stretch, limits.break_stretch) / limits.stretch**2,
+            [(self._from, here), (self._to, torch.cat([none, -share], dim=2))],
+        )
+        alike = torch.cat([identity, none], dim=2)
+        equations.add_pairs(
+            bend,
+            0.5 * _cauchy(bend, limits.break_bend) / limits.bend**2,
+            [(self._from, alike), (self._to, -alike)],
+        )
+        steps, spread = state.steps_from(before, self._radius), self._spread()
+        weights = limits.rest * _cauchy(steps / spread, 1.0)
+        own = torch.arange(equations.nodes) * (equations.nodes + 1)
+        equations.hessian[own] += weights[:, None, None] * torch.diag(spread**-2)
+        equations.gradient += weights[:, None] * steps / spread**2
+
+    def cost(self, state: NodeState, before: NodeState) -> float:
+        """Twice the negative logarithm of the priors, up to a constant."""
+        stretch, bend = self._strain(state)
+        limits = self._stiffness
+        steps = state.steps_from(before, self._radius) / self._spread()
+        return (
+            _cauchy_cost(stretch, limits.break_stretch) / limits.stretch**2
+            + 0.5 * _cauchy_cost(bend, limits.break_bend) / limits.bend**2
+            + limits.rest * _cauchy_cost(steps, 1.0)
+        )
+
+    def _strain(self, state: NodeState) -> tuple[Tensor, Tensor]:
+        """e and θ, ``[2 E, 3]`` each."""
+        turned = (rotation_matrices(state.rotations)[self._from] @ self._rest[:, :, None])[..., 0]
+        apart = state.positions[self._from] - state.positions[self._to]
+        bend = multiply_quaternions(state.rotations[self._from], conjugate(state.rotations[self._to]))
+        return (turned + apart) / self._length[:, None], logarithm(bend)
+
+    def _spread(self) -> Tensor:
+        return torch.tensor([self._stiffness.turn] * 3 + [self._stiffness.move] * 3)
+
+
+def _cauchy(residuals: Tensor, scale: float) -> Tensor:
+    """``[E]`` weights of residuals ``[E, C]``."""
+    return 1.0 / (1.0 + residuals.square().sum(1) / scale**2)
+
+
+def _cauchy_cost(residuals: Tensor, scale: float) -> float:
+    return float((scale**2 * torch.log1p(residuals.square().sum(1) / scale**2)).sum())

@@ -1,0 +1,123 @@
+"""How the colours of a frame pull on the splats: the first-order picture of a registration.
+
+A visible splat at world point x is seen at pixel u(x). With I the frame, R what is rendered now, and both
+slopes averaged, which makes a Gauss-Newton step correct to second order (Malis 2004, ESM),
+
+    residual  r = I(u) − R(u)  [3],        d(I − R)/dx = ½ (∇I + ∇R) ∂u/∂x  [3, 3].
+
+Large residuals count less (Huber), for they come from what is hidden or lit differently.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from uni4d.splatting.rasterise import Rendered
+from uni4d_shared.types import Camera
+
+__all__ = ["Frame", "Lens", "Linearised", "robust_cost"]
+
+_NOISE = 0.05
+"""Standard deviation of a colour about what the model says, where all is in place."""
+_HUBER = 0.15
+"""Difference of a colour from which it grows linearly."""
+
+
+class Linearised(NamedTuple):
+    """``V`` visible splats."""
+
+    splats: Tensor  # [V] int64, which ones
+    residuals: Tensor  # [V, 3]
+    slopes: Tensor  # [V, 3, 3] per metre of the splat's place
+    weights: Tensor  # [V] 1/variance, robust
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of the clip at one resolution, with its slopes."""
+
+    image: Tensor
+    """``[H, W, 3]``"""
+    slopes: Tensor
+    """``[H, W, 3, 2]`` per pixel along x and y."""
+
+    @classmethod
+    def of(cls, image: Tensor) -> Frame:
+        return cls(image, _slopes(image))
+
+
+class Lens:
+    """A camera as the registration needs it."""
+
+    def __init__(self, camera: Camera) -> None:
+        matrix = torch.as_tensor(camera.world_to_camera, dtype=torch.float32)
+        self.rotation, self.shift = matrix[:3, :3], matrix[:3, 3]
+        self._intrinsics = torch.as_tensor(camera.intrinsics, dtype=torch.float32)
+        self.width, self.height = camera.width, camera.height
+
+    @property
+    def focal(self) -> float:
+        """Pixels."""
+        return float(self._intrinsics[0, 0])
+
+    def depths(self, points: Tensor) -> Tensor:
+        """``[N]`` metres along z."""
+        return points @ self.rotation[2] + self.shift[2]
+
+    def seen(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Pixels ``[N, 2]``, depths ``[N]`` and ∂u/∂x ``[N, 2, 3]`` of world points ``[N, 3]``."""
+        x, y, z = (points @ self.rotation.T + self.shift).unbind(1)
+        z = z.clamp(min=1e-6)
+        u, v = x / z, y / z
+        fx, fy = self._intrinsics[0, 0], self._intrinsics[1, 1]
+        pixels = torch.stack([fx * u + self._intrinsics[0, 2], fy * v + self._intrinsics[1, 2]], dim=1)
+        right, down, ahead = self.rotation
+        slopes = torch.stack([fx * (right - u[:, None] * ahead), fy * (down - v[:, None] * ahead)], dim=1)
+        return pixels, z, slopes / z[:, None, None]
+
+    def linearised(self, frame: Frame, rendered: Rendered, points: Tensor, slack: float) -> Linearised:
+        """What ``frame`` says about splats at ``points`` ``[N, 3]``; hidden are those that lie ``slack``
+        metres and more behind the rendered depth."""
+        pixels, depths, moved = self.seen(points)
+        size = torch.tensor([self.width, self.height])
+        inside = ((pixels > 0) & (pixels < size)).all(1)
+        column, row = pixels.long().clamp(min=0).minimum(size - 1).unbind(1)
+        index = (inside & (depths < rendered.depth[row, column] + slack)).nonzero()[:, 0]
+        slopes = 0.5 * (frame.slopes + _slopes(rendered.image))
+        planes = torch.cat([frame.image - rendered.image, slopes.flatten(2)], dim=-1)
+        found = self._sampled(planes, pixels[index])
+        residuals = found[:, :3]
+        weights = _HUBER / residuals.norm(dim=1).clamp(min=_HUBER) / _NOISE**2
+        return Linearised(index, residuals, found[:, 3:].reshape(-1, 3, 2) @ moved[index], weights)
+
+    def _sampled(self, planes: Tensor, pixels: Tensor) -> Tensor:
+        """``[V, C]`` of planes ``[H, W, C]``, bilinearly."""
+        grid = 2.0 * pixels / torch.tensor([self.width, self.height]) - 1.0
+        return functional.grid_sample(
+            planes.permute(2, 0, 1)[None], grid[None, None], padding_mode="border", align_corners=False
+        )[0, :, 0].T
+
+
+def robust_cost(rendered: Tensor, image: Tensor) -> float:
+    """Σ over pixels ``[H, W, 3]`` of Huber's function of the colours' difference, in units of the noise."""
+    size = (rendered - image).norm(dim=-1)
+    huber = torch.where(size < _HUBER, size.square(), 2.0 * _HUBER * size - _HUBER**2)
+    return float(huber.sum()) / _NOISE**2
+
+
+_SMOOTH = torch.tensor([3.0, 10.0, 3.0]) / 16.0
+_DIFFERENCE = torch.tensor([-0.5, 0.0, 0.5])
+
+
+def _slopes(image: Tensor) -> Tensor:
+    """``[H, W, C, 2]``: Scharr's derivative of ``[H, W, C]``."""
+    planes = functional.pad(image.permute(2, 0, 1)[:, None], (1, 1, 1, 1), mode="replicate")
+    smooth, difference = _SMOOTH[None, None, None], _DIFFERENCE[None, None, None]
+    along = functional.conv2d(functional.conv2d(planes, difference), smooth.transpose(2, 3))
+    down = functional.conv2d(functional.conv2d(planes, smooth), difference.transpose(2, 3))
+    return torch.stack([along[:, 0], down[:, 0]], dim=-1).permute(1, 2, 0, 3)

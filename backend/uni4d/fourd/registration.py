@@ -1,0 +1,137 @@
+"""Where the nodes are in every frame: Gauss-Newton on the colours, from coarse to fine, frame after frame.
+
+A frame starts from where the nodes were, moving on as they did, and, as a second guess, from the whole object
+turned and shifted as one rigid body (a full turn in 24 frames, a flight across the picture), whichever
+explains the frame better with less motion. A step solves the normal equations of
+:mod:`uni4d.fourd.photometry` and :mod:`uni4d.fourd.elasticity`; five of them do what hundreds of gradient
+steps do.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from uni4d.fourd.elasticity import Elasticity, NormalEquations
+from uni4d.fourd.rigid import RigidSearch
+from uni4d.fourd.sight import Sight
+from uni4d.fourd.states import NodeState
+from uni4d_shared.progress import Progress, section, silent
+
+__all__ = ["RENDERINGS_PER_FRAME", "Registration"]
+
+RENDERINGS_PER_FRAME = 40
+"""About how many small and large pictures the search for one frame costs."""
+_STEPS = (6, 6, 5, 3)
+"""Gauss-Newton steps per level, coarse first."""
+_DAMPING = 1e-2
+_LARGEST_STEP = 0.3
+"""Radians, and radii."""
+_SETTLED = 3e-3
+"""A step below which a level is done."""
+_CONTINUED = 0.5
+"""Share of the last frame's motion that is expected to go on."""
+_EXPLAINED = 5.0
+_CLOSE = 0.1
+"""A rigid motion is all there is to see when the cost per observation is below ``_CLOSE`` and that many times
+what the splats at rest have against their own photographs."""
+_WORSE = 1.2
+"""Times the median cost from which a frame is tried again."""
+_CLEARLY_BETTER = 0.6
+"""Share of the cost below which the rigid guess is taken: a turn of the whole can mimic much that is not."""
+
+
+@dataclass(frozen=True)
+class _Guess:
+    state: NodeState
+    cost: float
+
+
+class Registration:
+    """Follows the nodes through the clip."""
+
+    def __init__(
+        self, sights: list[Sight], elasticity: Elasticity, nodes: Tensor, radius: float, floor: float
+    ) -> None:
+        """``sights``: coarse first; ``nodes`` ``[K, 3]`` at rest; ``floor``: cost per observation of the
+        splats at rest against their photographs."""
+        self._sights, self._elasticity = sights, elasticity
+        self._nodes, self._radius = nodes, radius
+        self._steps = _STEPS[-len(sights) :]
+        self._explained = _EXPLAINED * floor + _CLOSE
+        self._rigid = RigidSearch(sights, radius)
+
+    @torch.no_grad()
+    def follow(self, progress: Progress = silent) -> list[NodeState]:
+        """The nodes in each of the clip's frames."""
+        states: list[NodeState] = []
+        count = len(self._sights[0].frames[0])
+        for frame in range(count):
+            states.append(self._locate(frame, states))
+            progress(0.8 * (frame + 1) / count, f"following the nodes, frame {frame + 1} of {count}")
+        self._look_back(states, section(progress, 0.8, 1.0))
+        return states
+
+    def _look_back(self, states: list[NodeState], progress: Progress) -> None:
+        """Frames that are explained worse than most are tried again, from the frame after."""
+        costs = [self._cost(frame, state) for frame, state in enumerate(states)]
+        bad = _WORSE * sorted(costs)[len(costs) // 2]
+        count = len(states)
+        for frame in reversed(range(count - 1)):
+            progress(1.0 - (frame + 1) / count, f"looking back, frame {frame + 1} of {count}")
+            if costs[frame] > bad:
+                after = states[frame + 1]
+                again = self._solved(frame, after, after, range(len(self._sights))).state
+                if self._cost(frame, again) < costs[frame]:
+                    states[frame] = again
+
+    def _cost(self, frame: int, state: NodeState) -> float:
+        """Of the colours alone."""
+        return self._sights[-1].cost(frame, self._sights[-1].look(state))
+
+    def _locate(self, frame: int, earlier: list[NodeState]) -> NodeState:
+        before = earlier[-1] if earlier else NodeState.rest(self._nodes)
+        expected = before.extrapolated(earlier[-2], _CONTINUED) if len(earlier) > 1 else before
+        ahead = before.extrapolated(earlier[-2], 1.0) if len(earlier) > 1 else before
+        coarse = max(len(self._sights) - 2, 1)
+        whole = self._rigid.located(frame, before, ahead)
+        finest = self._sights[-1]
+        if finest.cost(frame, finest.look(whole)) < self._explained * finest.splats:
+            return whole
+        best = self._solved(frame, expected, before, range(coarse))
+        rigid = self._solved(frame, whole, before, range(coarse))
+        if rigid.cost < _CLEARLY_BETTER * best.cost:
+            best = rigid
+        return self._solved(frame, best.state, before, range(coarse, len(self._sights))).state
+
+    def _solved(self, frame: int, state: NodeState, before: NodeState, levels: range) -> _Guess:
+        guess = _Guess(state, math.inf)
+        for level in levels:
+            guess = self._descended(frame, guess.state, before, level)
+        return guess
+
+    def _descended(self, frame: int, state: NodeState, before: NodeState, level: int) -> _Guess:
+        """The best state on the way of one level's steps."""
+        sight = self._sights[level]
+        best, largest = _Guess(state, math.inf), math.inf
+        for step in range(self._steps[level] + 1):
+            seen = sight.look(state)
+            cost = sight.cost(frame, seen) + self._elasticity.cost(state, before)
+            if cost < best.cost:
+                best = _Guess(state, cost)
+            if step == self._steps[level] or largest < _SETTLED:
+                break
+            equations = NormalEquations(len(self._nodes))
+            sight.add(equations, frame, state, seen, self._share(sight))
+            self._elasticity.add(equations, state, before)
+            move = equations.solved(_DAMPING)
+            largest = float(move.abs().max())
+            state = state.stepped(move.clamp(-_LARGEST_STEP, _LARGEST_STEP), self._radius)
+        return best
+
+    def _share(self, sight: Sight) -> float:
+        """Coarse levels have fewer splats; each stands for several."""
+        return self._sights[-1].splats / sight.splats

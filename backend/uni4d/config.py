@@ -276,6 +276,8 @@ class FitConfig:
     """Steps on the photographs, at rest."""
     iterations: int = _bounded(300, 0, 100_000)
     """Steps of the joint fit over all frames."""
+    deformation: str = field(default="nodes", validator=validators.in_(("nodes", "hexplane")))
+    """``nodes`` on the mesh, or ``hexplane``: free splats as in DreamGaussian4D, for comparison."""
     length_scale: float = _bounded(3.0, 0.5, 100)
     """Frames over which a node's path remembers itself."""
     seed: int = 0

@@ -165,26 +165,29 @@ class Fit(_OnViews):
 
     alignment: Path
     """What uni4d align --out wrote."""
-    clip: Path
-    """An MP4, or the .u4d that uni4d animate wrote."""
+    clip: list[Path]
+    """An MP4, or the .u4d that uni4d animate wrote; several .u4d of one motion from several cameras."""
     out: Path
     """Folder for the result."""
     seed: int | None = None
     """Instead of the configured one."""
     iterations: int | None = None
     """Steps of the joint fit, instead of the configured number."""
+    deformation: str | None = None
+    """nodes or hexplane, instead of the configured one."""
 
     def run(self) -> dict[str, Any]:
         from uni4d_shared.splats import write_ply_sequence
 
         stages, views, glb = Stages(self.settings()), files.read_views(self.views), self.mesh_bytes()
         alignment = read_file(self.alignment, AlignResult).alignment
-        clip = files.read_clip(self.clip, camera=views.cameras[alignment.key_view])
+        key = views.cameras[alignment.key_view]
+        clips = [files.read_clip(path, camera=key) for path in self.clip]
         with self.progress("fit") as progress:
             result = stages.fit(
-                *(self.uid, views, alignment, clip, section(progress, 0.0, 0.95)),
+                *(self.uid, views, alignment, clips, section(progress, 0.0, 0.95)),
                 glb=glb,
-                settings=_given(seed=self.seed, iterations=self.iterations),
+                settings=_given(seed=self.seed, iterations=self.iterations, deformation=self.deformation),
             )
             self.out.mkdir(parents=True, exist_ok=True)
             write_file(self.out / "result.u4d", result)

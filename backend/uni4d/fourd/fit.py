@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from uni4d.alignment.guidance import fit_weights
 from uni4d.config import FitConfig
 from uni4d.fourd.certainty import deviations
 from uni4d.fourd.descent import Descent
@@ -25,12 +27,13 @@ from uni4d.fourd.layers import Layer, make_layers
 from uni4d.fourd.metrics import foreground_psnr
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.nodes import NodeGraph, build_node_graph
-from uni4d.fourd.registration import Registration
+from uni4d.fourd.registration import RENDERINGS_PER_FRAME, Registration
 from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import clip_camera, pyramid
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting.binding import BoundSplats
+from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.rasterise import render
 from uni4d.splatting.static import ViewLoss, refine_on_views
 from uni4d.splatting.surface import splats_from_mesh
@@ -38,7 +41,7 @@ from uni4d_shared.cameras import bounding_sphere
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.messages import FitResult
 from uni4d_shared.progress import Progress, section, silent
-from uni4d_shared.types import Alignment, Clip, Gaussians4D, Mesh, ViewSet
+from uni4d_shared.types import Alignment, Clip, Gaussians4D, Mesh, NodeMotion, ViewSet
 
 __all__ = ["fit"]
 
@@ -66,41 +69,98 @@ def fit(
     levels = [pyramid(clip, clip_camera(clip, key)) for clip in films]
     progress(0.0, "placing splats on the mesh")
     bound = splats_from_mesh(mesh, config.splats, config.seed)
+    counts = fit_weights(alignment)
     bound = refine_on_views(
-        bound, views, config.static_iterations, section(progress, 0.01, 0.2), seed=config.seed
+        *(bound, views, config.static_iterations, section(progress, 0.01, 0.2)),
+        seed=config.seed,
+        weights=counts,
     )
     progress(0.2, "choosing control nodes")
     graph = build_node_graph(mesh.vertices, mesh.faces, config.nodes)
     radius = bounding_sphere(mesh.vertices)[1]
     layers = _by_level([make_layers(bound, graph, own) for own in levels])
+    if config.deformation == "hexplane":
+        moved = _by_hexplane(bound, graph, layers[-1], films, config, section(progress, 0.21, 0.97))
+        return _result(mesh, bound, bound.splats, moved, films, started, config)
     sights = [Sight(level, graph, radius) for level in layers]
     states = _followed(sights, graph, radius, bound, views, section(progress, 0.21, 0.6))
     motion = MotionParameters(graph, states, radius)
     tracked = _rendered_psnr(layers[-1], motion, films)
     descent = Descent(motion, torch.from_numpy(graph.edges), layers, config.length_scale)
-    polished = descent.run(config.iterations, ViewLoss(views), config.seed, section(progress, 0.6, 0.96))
+    look = ViewLoss(views, weights=counts)
+    polished = descent.run(config.iterations, look, config.seed, section(progress, 0.6, 0.96))
     progress(0.96, "measuring")
     uncertain = deviations(sights[-1], motion.states(), config.length_scale, radius)
+    moved = _Moved(
+        motion.exported(graph, config.length_scale, uncertain),
+        {
+            "psnr_foreground": _rendered_psnr(layers[-1], motion, films),
+            "psnr_foreground_static": _still_psnr(layers[-1], films),
+            "psnr_foreground_tracked": tracked,
+            "deviation": 50.0 * float(uncertain.mean()) / radius,
+        },
+    )
+    result = _result(mesh, bound, polished, moved, films, started, config)
+    progress(1.0, f"fitted, {result.metrics['psnr_foreground']:.1f} dB")
+    return result
+
+
+class _Moved(NamedTuple):
+    motion: NodeMotion
+    metrics: dict[str, float]
+
+
+def _result(
+    mesh: TexturedMesh,
+    bound: BoundSplats,
+    splats: SplatParameters,
+    moved: _Moved,
+    clips: tuple[Clip, ...],
+    started: float,
+    config: FitConfig,
+) -> FitResult:
     result = Gaussians4D(
         mesh=Mesh(mesh.vertices, mesh.faces),
-        splats=polished.activated(),
-        motion=motion.exported(graph, config.length_scale, uncertain),
+        splats=splats.activated(),
+        motion=moved.motion,
         splat_faces=bound.face_index.numpy().astype("int32"),
         splat_barycentric=bound.barycentric.numpy(),
-        fps=films[0].fps,
+        fps=clips[0].fps,
     )
-    metrics = {
-        "psnr_foreground": _rendered_psnr(layers[-1], motion, films),
-        "psnr_foreground_static": _still_psnr(layers[-1], films),
-        "psnr_foreground_tracked": tracked,
-        "deviation": 50.0 * float(uncertain.mean()) / radius,
+    size = {
         "seconds": time.perf_counter() - started,
         "iterations": float(config.iterations),
         "splats": float(len(bound)),
-        "nodes": float(len(graph.nodes)),
+        "nodes": float(len(moved.motion.nodes)),
     }
-    progress(1.0, f"fitted, {metrics['psnr_foreground']:.1f} dB")
-    return FitResult(result, metrics)
+    return FitResult(result, moved.metrics | size)
+
+
+def _by_hexplane(
+    bound: BoundSplats,
+    graph: NodeGraph,
+    layers: list[Layer],
+    clips: tuple[Clip, ...],
+    config: FitConfig,
+    progress: Progress,
+) -> _Moved:
+    """Free splats moved by HexPlane for as many rendering steps; then the nodes that follow them."""
+    from uni4d.fourd.hexplane import fit_hexplane
+    from uni4d.fourd.hexplane_nodes import node_motion
+
+    frames = len(clips[0].frames)
+    steps = config.iterations + RENDERINGS_PER_FRAME * frames
+    targets = [layer.targets for layer in layers]
+    fitted = fit_hexplane(bound, targets, steps, progress=progress, seed=config.seed)
+    with torch.no_grad():
+        images = [
+            torch.stack([render(s, t.camera, t.background).image for s in fitted.per_frame()])
+            for t in targets
+        ]
+    return _Moved(
+        node_motion(fitted, graph),
+        {"psnr_foreground": _mean_psnr(images, clips), "psnr_foreground_static": _still_psnr(layers, clips)},
+    )
 
 
 def _checked(clips: tuple[Clip, ...]) -> tuple[Clip, ...]:

@@ -62,7 +62,7 @@ class Registration:
         self._nodes, self._radius = nodes, radius
         self._steps = _STEPS[-len(sights) :]
         self._explained = _EXPLAINED * floor + _CLOSE
-        self._rigid = RigidSearch(sights, radius)
+        self._rigid = RigidSearch(sights, radius, self._explained)
 
     @torch.no_grad()
     def follow(self, progress: Progress = silent) -> list[NodeState]:

@@ -16,7 +16,7 @@ from torch.nn import functional
 from uni4d.fourd.rotations import cross_matrices, exponential
 from uni4d.fourd.sight import Seen, Sight
 from uni4d.fourd.states import NodeState
-from uni4d.splatting.binding import Carried, multiply_quaternions
+from uni4d.splatting.binding import Carried, multiply_quaternions, quaternions_from_matrices
 from uni4d.splatting.projection import rotation_matrices
 
 __all__ = ["RigidSearch"]
@@ -26,6 +26,8 @@ _TURNS_DEGREES = (-30.0, -15.0, 15.0, 30.0)
 _TILTS_DEGREES = (-12.0, 12.0)
 """About the two horizontal axes of the first camera."""
 _REFINED = 2
+_HOPELESS = 2.0
+"""Times the cost of a frame that is explained, from which finer pictures will not help."""
 _STEPS = 6
 _DAMPING = 1e-3
 _LARGEST_STEP = 0.35
@@ -47,9 +49,10 @@ class _Pose:
 class RigidSearch:
     """Moves a shape as a whole until it covers a frame."""
 
-    def __init__(self, sights: list[Sight], radius: float) -> None:
-        """``sights``: coarse first; the search runs on the first, the others refine."""
-        self._sights, self._radius = sights, radius
+    def __init__(self, sights: list[Sight], radius: float, explained: float) -> None:
+        """``sights``: coarse first; the search runs on the first, the others refine, as long as the cost per
+        observation is not far from ``explained``."""
+        self._sights, self._radius, self._hopeless = sights, radius, _HOPELESS * explained
 
     def located(self, frame: int, before: NodeState, ahead: NodeState) -> NodeState:
         """``before``, carried rigidly to where ``frame`` shows it; ``ahead`` is where it is expected."""
@@ -67,7 +70,11 @@ class RigidSearch:
         refined = [self._refined(0, frame, pose, coarse, about) for pose in best]
         _, pose = min(refined, key=lambda item: item[0])
         for level in range(1, len(self._sights)):
-            _, pose = self._refined(level, frame, pose, self._sights[level].carried(before), about)
+            shape = self._sights[level].carried(before)
+            _, pose = self._refined(level, frame, pose, shape, about)
+            seen = self._look(level, pose, shape, about)
+            if self._sights[level].cost(frame, seen) > self._hopeless * self._sights[level].splats:
+                break
         return before.carried(pose.rotation, pose.shift, about)
 
     def _fitted_to(self, before: NodeState, ahead: NodeState, about: Tensor) -> _Pose:
@@ -77,8 +84,6 @@ class RigidSearch:
         u, _, vt = torch.linalg.svd((there - there.mean(0)).T @ here)
         flip = torch.diag(torch.tensor([1.0, 1.0, float(torch.det(u @ vt).sign())]))
         matrix = u @ flip @ vt
-        from uni4d.splatting.binding import quaternions_from_matrices
-
         return _Pose(quaternions_from_matrices(matrix[None])[0], shift)
 
     def _turned(self, pose: _Pose) -> list[_Pose]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -215,19 +216,19 @@ class Stages:
         uid: str,
         views: ViewSet,
         alignment: Alignment,
-        clip: Clip,
+        clips: Clip | Sequence[Clip],
         progress: Progress,
         *,
         glb: bytes = b"",
         settings: dict[str, Any] | None = None,
     ) -> FitResult:
-        """4D Gaussians fitted to the clip's frames."""
+        """4D Gaussians fitted to the frames of a clip, or of several of one motion."""
         from uni4d.fourd import fit
 
         config = with_settings(self.config.fit, settings)
         progress(0.0, "reading the mesh")
         mesh = self.mesh(uid, glb)
-        return fit(mesh, views, alignment, clip, config, section(progress, 0.01, 1.0))
+        return fit(mesh, views, alignment, clips, config, section(progress, 0.01, 1.0))
 
     def asset(self, uid: str) -> Asset:
         return self.library.get(uid)

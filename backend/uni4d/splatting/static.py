@@ -60,6 +60,7 @@ def refine_on_views(
     implementation: Implementation = "auto",
     low_pass: float = LOW_PASS,
     antialiased: bool = False,
+    weights: NDArray[Any] | None = None,
 ) -> BoundSplats:
     """``bound`` with colours, opacities, sizes and (slightly) places fitted to ``views``.
 
@@ -67,10 +68,11 @@ def refine_on_views(
     ``low_pass`` and ``antialiased`` are those of :func:`~uni4d.splatting.rasterise.rasterise`: refine with
     the values that the result will be rendered with. Blender averages a pixel over little more than its own
     square, whose variance is 1/12 pixel²: the sharpest silhouettes come from ``low_pass=0.1,
-    antialiased=True``. Deterministic for a seed.
+    antialiased=True``. ``weights`` ``[V]``: how much each view counts, 1 on average. Deterministic for a
+    seed.
     """
     generator = torch.Generator().manual_seed(seed)
-    view_loss = ViewLoss(views, implementation, low_pass=low_pass, antialiased=antialiased)
+    view_loss = ViewLoss(views, implementation, low_pass=low_pass, antialiased=antialiased, weights=weights)
     start, anchors = bound.splats.detached(), bound.anchors(bound.vertices)
     splats = start.detached(trainable=True)
     spacing = float(start.scales.median())
@@ -102,7 +104,7 @@ class _Photograph:
     depth: Tensor
     """``[h, w]`` metres; 0 where there is none or where the pixel is not all covered."""
     share: float
-    """of the whole view's pixels"""
+    """of the whole view's pixels, times how much the view counts"""
 
 
 class ViewLoss:
@@ -118,12 +120,19 @@ class ViewLoss:
         *,
         low_pass: float = LOW_PASS,
         antialiased: bool = False,
+        weights: NDArray[Any] | None = None,
     ) -> None:
-        if len(views.images) == 0:
+        count = len(views.images)
+        if count == 0:
             raise ValueError("ViewLoss: there are no views")
+        counts = np.ones(count) if weights is None else np.asarray(weights, np.float64)
+        if counts.shape != (count,):
+            raise ValueError(f"ViewLoss: weights of shape {list(counts.shape)} for {count} views")
         self._photographs = [
-            _cropped(image, depth, camera)
-            for image, depth, camera in zip(views.images, views.depth, views.cameras, strict=True)
+            _cropped(image, depth, camera, float(weight))
+            for image, depth, camera, weight in zip(
+                views.images, views.depth, views.cameras, counts, strict=True
+            )
         ]
         known = views.depth[np.isfinite(views.depth)]
         self._depth_unit = 0.5 * float(np.ptp(known)) if len(known) else 0.0
@@ -159,7 +168,7 @@ class ViewLoss:
         return apart.clamp(max=_WORST_DEPTH).sum() / known.numel()
 
 
-def _cropped(image: NDArray[Any], depth: NDArray[Any], camera: Camera) -> _Photograph:
+def _cropped(image: NDArray[Any], depth: NDArray[Any], camera: Camera, weight: float) -> _Photograph:
     """The rectangle around the object; of a view that shows nothing, all of it."""
     covered = image[..., 3] > 0
     rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
@@ -177,7 +186,7 @@ def _cropped(image: NDArray[Any], depth: NDArray[Any], camera: Camera) -> _Photo
         premultiplied=rgba[..., :3] * rgba[..., 3:],
         mask=rgba[..., 3],
         depth=torch.from_numpy(np.where(solid, depth[part], 0.0).astype(np.float32)),
-        share=float((bottom - top) * (right - left)) / (camera.width * camera.height),
+        share=weight * float((bottom - top) * (right - left)) / (camera.width * camera.height),
     )
 
 

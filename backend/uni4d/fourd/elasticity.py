@@ -5,10 +5,9 @@ For every edge k→l of the node graph, with d = n_l − n_k at rest and L its l
     e_kl = (R_k d + p_k − p_l) / L         as rigid as possible (Sorkine & Alexa 2007; Sumner et al. 2007)
     θ_kl = log(R_k R_lᵀ)                   neighbours turn alike
 
-both under Cauchy's cost, so that an object may break into pieces that are each rigid (a shade on its post)
-where the frames ask for it; and for every node, how far it went since the frame before, under Cauchy's cost
-too: of all motions that explain a frame, the one that moves the fewest nodes. That is what decides about
-depth, of which one camera sees little.
+both under Cauchy's cost, so that an object may break where the frames leave no other way; and for every node,
+how far it went since the frame before, under Cauchy's cost too: of all motions that explain a frame, the one
+that moves the fewest nodes. That is what decides about depth, of which one camera sees little.
 
 Unknown are 6 numbers per node: a rotation vector that turns it further, and a shift in radii of the object.
 """
@@ -34,10 +33,11 @@ class Stiffness:
 
     stretch: float = 0.06
     """of e"""
-    break_stretch: float = 0.15
+    break_stretch: float = 1.0
     bend: float = 0.2
     """of θ, radians"""
-    break_bend: float = 0.5
+    break_bend: float = 2.0
+    """Breaks that come cheaper lose small parts, such as eyes, inside large ones."""
     move: float = 0.005
     """radii per frame"""
     turn: float = 0.02

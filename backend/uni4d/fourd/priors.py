@@ -36,8 +36,9 @@ class PathPrior:
     """The Gaussian process over time of :mod:`uni4d_shared.trajectories`, as a loss on single frames.
 
     Given all other frames, a frame's coordinate is normal about m_t = −Σ_{s≠t} P_ts x_s / P_tt with the
-    precision P_tt, P = K⁻¹. The loss is the mean of P_tt (x_t − m_t)² over nodes and axes, whose gradient
-    with respect to frame t is that of the whole prior xᵀ P x; P is scaled to a mean diagonal of one.
+    precision P_tt, P = K⁻¹; taken about x_t itself, for the constant is unknown: what keeps still costs
+    nothing. The loss is the mean of P_tt (x_t − m_t)² over nodes and axes, whose gradient with respect to
+    frame t is that of the whole prior xᵀ P x; P is scaled to a mean diagonal of one.
     """
 
     def __init__(self, frames: int, length_scale: float) -> None:
@@ -55,8 +56,8 @@ class PathPrior:
         rows = self._precision[frames]  # [B, T]
         own = rows.gather(1, frames[:, None])  # [B, 1]
         with torch.no_grad():
-            others = torch.einsum("bt,tkc->bkc", rows, paths) - own[..., None] * paths[frames]
-            expected = -others / own[..., None]
+            away = torch.einsum("bt,btkc->bkc", rows, paths[None] - paths[frames][:, None])
+            expected = paths[frames] - away / own[..., None]
         return (own[..., None] * (paths[frames] - expected).square()).mean()
 
     def _of_turns(self, now: Tensor, aligned: Tensor, frames: Tensor) -> Tensor:
@@ -65,8 +66,8 @@ class PathPrior:
         own = rows.gather(1, frames[:, None])
         with torch.no_grad():
             itself = aligned[torch.arange(len(frames)), frames]
-            others = torch.einsum("bt,btkc->bkc", rows, aligned) - own[..., None] * itself
-            expected = -others / own[..., None]
+            away = torch.einsum("bt,btkc->bkc", rows, aligned - itself[:, None])
+            expected = itself - away / own[..., None]
         return (own[..., None] * (now - expected).square()).mean()
 
 

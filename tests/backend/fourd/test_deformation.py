@@ -120,7 +120,7 @@ def test_priors_do_not_mind_a_rigid_motion_and_do_mind_the_rest(graph: NodeGraph
     rest = NodeState.rest(torch.from_numpy(graph.nodes))
     motion, prior = MotionParameters(graph, [rest] * FRAMES, radius=0.5), PathPrior(FRAMES, 3.0)
     assert rigidity(motion, edges, frames).item() == pytest.approx(0.0, abs=1e-10)
-    assert prior.loss(motion, frames).item() == pytest.approx(0.0, abs=1e-7)
+    assert prior.loss(motion, frames).item() == pytest.approx(0.0, abs=1e-10)
     with torch.no_grad():  # all nodes turn by the same rotation about the origin
         turn = torch.tensor([0.8, 0.0, 0.6, 0.0])
         motion.rotations[:] = turn

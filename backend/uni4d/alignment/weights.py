@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from uni4d.alignment.crossma import Crossma, CrossmaConfig
 from uni4d.retrieval.encoder import reading_weights
 
-__all__ = ["WEIGHTS", "CrossmaWeights", "load_crossma", "save_crossma"]
+__all__ = ["WEIGHTS", "CrossmaWeights", "load_crossma", "save_crossma", "weights_hash"]
 
 Array = NDArray[Any]
 
@@ -67,3 +68,9 @@ def load_crossma(path: Path = WEIGHTS) -> CrossmaWeights:
             raise ValueError("its scale of scores is not one")
         model.load_state_dict({name.removeprefix("model."): value for name, value in tensors.items()})
         return CrossmaWeights(model.eval(), mismatched)
+
+
+def weights_hash(path: Path = WEIGHTS) -> str:
+    """What the weights are known by to what learns from their tokens."""
+    with reading_weights(path, "uni4d train crossma"):
+        return hashlib.sha256(path.read_bytes()).hexdigest()

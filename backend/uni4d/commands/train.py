@@ -11,6 +11,8 @@ import tyro
 from attrs import define
 
 from uni4d.commands.common import Command
+from uni4d.commands.train_adapter import TrainAdapter, TrainClips
+from uni4d.commands.training import Training
 from uni4d.config import LibraryConfig
 from uni4d.terminal import stdout
 from uni4d_shared.errors import Uni4DError
@@ -20,48 +22,12 @@ if TYPE_CHECKING:
     from uni4d.retrieval.atms import ATMS
     from uni4d.training.atms import AtmsTask, AtmsTrainConfig, NamedPictures
     from uni4d.training.distributed import Ranks
-    from uni4d.training.log import TrainingLog
 
-__all__ = ["TrainAtms", "TrainCommands", "TrainKernel", "TrainPoints"]
-
-
-@define(kw_only=True)
-class _Training(Command):
-    """Options of every training."""
-
-    out: Path
-    """Folder for weights, log and curves; a training that was stopped goes on from what is there."""
-    recipe: Path | None = None
-    """A TOML file with training settings, e.g. a [loop] table with steps = 800."""
-    seed: int = 0
-
-    def _log(self) -> TrainingLog:
-        from uni4d.training.log import TrainingLog
-
-        return TrainingLog(self.out / "log.jsonl")
-
-    def _finish(self, weights: Path, log: TrainingLog) -> dict[str, Any]:
-        from uni4d.training.log import draw_curves
-
-        rows = log.rows()
-        draw_curves(rows, self.out / "curves.png", weights.stem)
-        return {
-            "weights": str(weights),
-            "log": str(log.path),
-            "curves": str(self.out / "curves.png"),
-            "last": rows[-1] if rows else {},
-        }
-
-    def show(self, result: dict[str, Any]) -> None:
-        for name in ("weights", "log", "curves"):
-            stdout.print(f"{name}: {result[name]}")
-        accuracy = result["last"].get("validation_accuracy")
-        if accuracy is not None:
-            stdout.print(f"validation: accuracy {accuracy:.3f}")
+__all__ = ["TrainAtms", "TrainCommands", "TrainCrossma", "TrainKernel", "TrainPoints"]
 
 
 @define(kw_only=True)
-class TrainAtms(_Training):
+class TrainAtms(Training):
     """Train ATMS, the retrieval model, on a built library: uni4d train atms --out runs/atms.
 
     Learns from the library's train split, chooses the best step on its validation split, never reads its
@@ -192,7 +158,7 @@ class TrainKernel(Command):
 
 
 @define(kw_only=True)
-class TrainCrossma(_Training):
+class TrainCrossma(Training):
     """Train CrOSSMA, the alignment of words with photographs, on a built library: uni4d train crossma.
 
     First trains a few retrieval models, each without a part of the objects, for vectors that nobody has
@@ -246,7 +212,7 @@ class TrainCrossma(_Training):
 
 
 @define(kw_only=True)
-class TrainPoints(_Training):
+class TrainPoints(Training):
     """Train the small point encoder on built libraries: uni4d train points --out runs/points.
 
     Learns from the default library's train split and from all of the further libraries; validates on the
@@ -294,13 +260,15 @@ class TrainPoints(_Training):
 
 @define(kw_only=True)
 class TrainCommands:
-    """Train the models that come with the ``local`` profile."""
+    """Train the models that come with the local profile, and adapters for video models."""
 
     command: (
         Annotated[TrainAtms, tyro.conf.subcommand("atms")]
         | Annotated[TrainKernel, tyro.conf.subcommand("kernel")]
         | Annotated[TrainCrossma, tyro.conf.subcommand("crossma")]
         | Annotated[TrainPoints, tyro.conf.subcommand("points")]
+        | Annotated[TrainClips, tyro.conf.subcommand("clips")]
+        | Annotated[TrainAdapter, tyro.conf.subcommand("adapter")]
     )
 
 

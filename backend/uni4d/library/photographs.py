@@ -7,6 +7,7 @@ from beside the camera, so that form shows on untextured surfaces too.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +16,12 @@ from numpy.typing import NDArray
 
 from uni4d.library.geometry import TexturedMesh
 from uni4d_shared.cameras import bounding_sphere, look_at, pinhole_intrinsics
-from uni4d_shared.types import Camera
+from uni4d_shared.types import Camera, ViewSet
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["VIEWPOINTS", "photograph"]
+__all__ = ["VIEWPOINTS", "photograph", "photographs_from"]
 
 VIEWPOINTS = ((-60.0, 18.0), (-125.0, 28.0), (60.0, 15.0), (-90.0, 5.0))
 """Azimuth and elevation in degrees, best first: both front quarters, a back quarter, the front."""
@@ -33,24 +34,34 @@ _AMBIENT = 0.45
 
 def photograph(mesh: TexturedMesh, views: int, *, size: int = _SIZE, seed: int = 0) -> NDArray[Any]:
     """``[views, size, size, 4]`` uint8 sRGB with straight alpha, from the first ``VIEWPOINTS``."""
+    centre, radius = bounding_sphere(mesh.vertices)
+    cameras = [
+        _camera(centre, radius, math.radians(azimuth), math.radians(elevation), size)
+        for azimuth, elevation in VIEWPOINTS[:views]
+    ]
+    return photographs_from(mesh, cameras, seed=seed).images
+
+
+def photographs_from(
+    mesh: TexturedMesh, cameras: Sequence[Camera], *, splats: int = _SPLATS, seed: int = 0
+) -> ViewSet:
+    """The mesh at rest as each of ``cameras`` sees it."""
     from uni4d.splatting.rasterise import rasterise
     from uni4d.splatting.surface import splats_from_mesh
 
-    bound = splats_from_mesh(mesh, _SPLATS, seed, candidates=1)
-    splats = bound.splats
+    bound = splats_from_mesh(mesh, splats, seed, candidates=1)
+    cloud = bound.splats
     face_normals = torch.from_numpy(mesh.face_vectors.astype(np.float32))[bound.face_index]
     normals = torch.nn.functional.normalize(face_normals, dim=1)
-    centre, radius = bounding_sphere(mesh.vertices)
-    pictures = []
-    for azimuth, elevation in VIEWPOINTS[:views]:
-        camera = _camera(centre, radius, math.radians(azimuth), math.radians(elevation), size)
+    pictures, depths = [], []
+    for camera in cameras:
         with torch.inference_mode():
             rendered = rasterise(
-                splats.means,
-                splats.quaternions,
-                splats.scales,
-                splats.opacities,
-                splats.colors * _light(normals, camera)[:, None],
+                cloud.means,
+                cloud.quaternions,
+                cloud.scales,
+                cloud.opacities,
+                cloud.colors * _light(normals, camera)[:, None],
                 camera,
                 background=(0.0, 0.0, 0.0),
             )
@@ -58,7 +69,8 @@ def photograph(mesh: TexturedMesh, views: int, *, size: int = _SIZE, seed: int =
         straight = torch.where(alpha > 1e-3, rendered.image / alpha.clamp(min=1e-3), 0.0)
         picture = torch.cat([straight.clamp(0.0, 1.0), alpha], dim=-1)
         pictures.append((picture * 255.0 + 0.5).to(torch.uint8).numpy())
-    return np.stack(pictures)
+        depths.append(rendered.depth.numpy())
+    return ViewSet(np.stack(pictures), np.stack(depths), tuple(cameras))
 
 
 def _camera(centre: NDArray[Any], radius: float, azimuth: float, elevation: float, size: int) -> Camera:

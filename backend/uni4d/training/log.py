@@ -51,6 +51,8 @@ def draw_curves(rows: Sequence[Row], path: Path, title: str) -> None:
             "validation_loss",
             "validation_accuracy",
             "validation_recall_10",
+            "validation_loss_without",
+            "validation_gate",
             "learning_rate",
         )
         if any(name in row for row in rows)

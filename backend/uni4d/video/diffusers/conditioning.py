@@ -9,6 +9,7 @@ clip that it makes without an adapter. Training opens the gate as far as that he
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -61,20 +62,34 @@ def check_tokens(tokens: Array | Tensor, token_width: int) -> Tensor:
     return values[None]
 
 
-def save_adapter(adapter: ConditioningAdapter, path: Path) -> None:
-    """One .safetensors file; an older one is replaced only when the new one is whole."""
+def save_adapter(
+    adapter: ConditioningAdapter, path: Path, about: Mapping[str, str] | None = None, *, alignment: str = ""
+) -> None:
+    """One .safetensors file; an older one is replaced only when the new one is whole.
+
+    ``alignment``: the hash of the alignment's weights that made the tokens, when it is known. ``about``: what
+    else is worth knowing (data, seed).
+    """
     from safetensors.torch import save_file
 
     tensors = {name: value.detach().to("cpu", torch.float32) for name, value in adapter.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
-    save_file(tensors, unfinished, metadata={"format": _FORMAT, "family": adapter.family})
+    header = {**(about or {}), "format": _FORMAT, "family": adapter.family}
+    header |= {"token_width": str(adapter.token_width), "text_width": str(adapter.text_width)}
+    if alignment:
+        header["alignment"] = alignment
+    save_file(tensors, unfinished, metadata=header)
     os.replace(unfinished, path)  # noqa: PTH105
 
 
-def load_adapter(path: Path, family: str) -> ConditioningAdapter:
+def load_adapter(path: Path, family: str, *, alignment: str = "") -> ConditioningAdapter:
     """The adapter of a file, for the model ``family``; how wide that model's text encoder has to be is its
-    ``text_width``."""
+    ``text_width``.
+
+    ``alignment``: the hash of the weights whose tokens it shall read. An adapter that is known to have learnt
+    from others is refused: to it these tokens would be noise.
+    """
     from safetensors import SafetensorError, safe_open
 
     path = path.expanduser()
@@ -82,7 +97,7 @@ def load_adapter(path: Path, family: str) -> ConditioningAdapter:
         raise Uni4DError(
             "weights-missing",
             f"video.{family}.adapter: {path} is no file.",
-            "Train one, or leave the setting out.",
+            f"Train one: uni4d train adapter --video-model {family}; or leave the setting out.",
         )
     try:
         with safe_open(path, framework="pt") as file:
@@ -98,6 +113,12 @@ def load_adapter(path: Path, family: str) -> ConditioningAdapter:
         value.dtype == torch.float32 and bool(torch.isfinite(value).all()) for value in tensors.values()
     ):
         raise _unreadable(path, "holds numbers that are not finite float32")
+    if alignment and metadata.get("alignment", alignment) != alignment:
+        raise Uni4DError(
+            "adapter-outdated",
+            f"The video model's adapter {path} learnt from tokens of other weights of the alignment.",
+            "Make clips anew (uni4d train clips), train it again, or name another file.",
+        )
     adapter = ConditioningAdapter(family, shapes["norm.weight"][0], shapes["projection.bias"][0])
     adapter.load_state_dict(tensors)
     return adapter.eval().requires_grad_(False)

@@ -14,7 +14,7 @@ from uni4d.config import AnimateConfig, DiffusionConfig
 from uni4d.video.diffusers.conditioning import ConditioningAdapter, check_tokens, load_adapter
 from uni4d.video.diffusers.families import FAMILIES
 from uni4d.video.diffusers.pipelines import Loaded, check, load, out_of_memory
-from uni4d.video.diffusers.prompts import Prompt, encode, insert
+from uni4d.video.diffusers.prompts import Prompt, encode, insert, staged
 from uni4d.video.photograph import BACKGROUND, first_frame
 from uni4d.video.scene import Animated, Scene
 from uni4d_shared.errors import Uni4DError
@@ -58,11 +58,10 @@ class DiffusersVideo:
         image, camera = first_frame(scene.views, scene.alignment, settings.width, settings.height)
         if self._loaded is None:
             self._loaded = load(self.name, settings, section(progress, 0.0, 0.1))
-        text = " ".join(part for part in (scene.query.prompt.strip(), settings.staging.strip()) if part)
         frames = generate(
             self._loaded,
             image,
-            text,
+            staged(scene.query.prompt, settings),
             seed=config.seed,
             adapter=adapter,
             tokens=tokens,
@@ -74,7 +73,11 @@ class DiffusersVideo:
 
     @cached_property
     def _adapter(self) -> ConditioningAdapter | None:
-        return None if self.config.adapter is None else load_adapter(self.config.adapter, self.name)
+        from uni4d.alignment.weights import weights_hash
+
+        if self.config.adapter is None:
+            return None
+        return load_adapter(self.config.adapter, self.name, alignment=weights_hash())
 
 
 def _told(

@@ -22,10 +22,11 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor
 
+from uni4d.config import DiffusionConfig
 from uni4d.video.diffusers.pipelines import Loaded
 from uni4d_shared.errors import Uni4DError
 
-__all__ = ["Prompt", "encode", "insert"]
+__all__ = ["Prompt", "encode", "insert", "staged"]
 
 
 @frozen(eq=False)
@@ -42,6 +43,18 @@ class Prompt:
     """``[1, L]`` bool: the slots that are attended to; ``None`` where all are."""
     negative_mask: Tensor | None = None
 
+    def to(self, device: torch.device | str) -> Prompt:
+        def moved(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value.to(device)
+
+        return Prompt(
+            self.embeds.to(device),
+            self.words,
+            moved(self.negative),
+            moved(self.mask),
+            moved(self.negative_mask),
+        )
+
     def arguments(self) -> dict[str, Tensor]:
         """Keyword arguments of the pipeline's call."""
         values = {
@@ -51,6 +64,11 @@ class Prompt:
             "negative_prompt_attention_mask": self.negative_mask,
         }
         return {name: value for name, value in values.items() if value is not None}
+
+
+def staged(text: str, config: DiffusionConfig) -> str:
+    """What a clip's prompt says to the model: ``text``, and how the scene is to be set."""
+    return " ".join(part for part in (text.strip(), config.staging.strip()) if part)
 
 
 @torch.no_grad()

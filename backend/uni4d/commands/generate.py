@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import attrs
 import tyro
 from attrs import define
 
 from uni4d.commands.common import Command
-from uni4d.config import ServeConfig
+from uni4d.config import Config, ServeConfig
 from uni4d.terminal import StageBars, stdout
 
 __all__ = ["Generate"]
@@ -27,13 +28,15 @@ class Generate(Command):
     out: Path | None = None
     """Output folder; by default out/<the prompt's words>."""
     blender: Path | None = None
-    """A Blender; by default the one on the PATH."""
+    """A Blender; by default the one on the PATH. It films the clip too where [animate] renderer says so."""
     bpy_python: Path | None = None
     """Or a Python interpreter that has the bpy module."""
     blender_deps: Path | None = None
     """Folder with pyzmq, msgpack, attrs and cattrs for Blender's Python, where it lacks them."""
     engine: str = "auto"
     """auto, cycles, workbench or eevee."""
+    model: str | None = None
+    """kinematic, cogvideox, cogvideox15, wan, ltx or remote, instead of the configured video model."""
     program: Path | None = None
     """A motion program (JSON) to play instead of what the prompt says: what uni4d animate --json printed."""
     endpoint: str | None = None
@@ -45,23 +48,49 @@ class Generate(Command):
         from uni4d.pipeline.backend_process import Backend
         from uni4d.pipeline.blender import find_blender
         from uni4d.pipeline.generate import generate, slug
-        from uni4d.video.program import read_program
 
         backend = Backend(self.endpoint, self.control_endpoint) if self.endpoint else None
+        config = self.settings()
         arguments = (
             self.prompt,
             self.out or Path("out") / slug(self.prompt),
             find_blender(self.blender, self.bpy_python, self.blender_deps),
-            self.settings(),
+            config,
         )
-        if self.program is not None:
-            read_program(self.program)  # what is wrong with it is said before anything is done
+        # What is wrong with these is said before anything is done.
+        self._check_motion(config, on_this_machine=backend is None)
         options: dict[str, Any] = {"engine": self.engine, "backend": backend, "settings": self.config}
-        options["program"] = self.program
+        options |= {"program": self.program, "model": self.model}
         if self.json:
             return generate(*arguments, _quiet, **options)
         with StageBars.shown() as bars:
             return generate(*arguments, bars.report, **options)
+
+    def settings(self) -> Config:
+        config = super().settings()
+        if self.blender is None and self.bpy_python is None:
+            return config
+        filming = attrs.evolve(
+            config.blender,
+            program=self.blender,
+            bpy_python=self.bpy_python,
+            deps=self.blender_deps,
+            engine=config.blender.engine if self.engine == "auto" else self.engine,
+        )
+        return attrs.evolve(config, blender=filming)
+
+    def _check_motion(self, config: Config, on_this_machine: bool) -> None:
+        """The video model's name, what it lacks if it is to run here, and the program that it shall play."""
+        from uni4d.video.models import check_settings, video_model
+        from uni4d.video.program import read_program
+
+        name = self.model or config.animate.model
+        model = video_model(name, config.video)
+        if self.program is not None:
+            read_program(self.program)
+            check_settings(name, {"program": self.program})
+        if on_this_machine:
+            model.check()
 
     def show(self, result: dict[str, Any]) -> None:
         from uni4d.alignment.three_level import said_alignment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import tyro
@@ -13,7 +13,7 @@ from attrs import define
 from rich.table import Table
 
 from uni4d.commands.common import Command
-from uni4d.config import Config, ServeConfig
+from uni4d.config import BlenderConfig, Config, ServeConfig
 from uni4d.terminal import stdout
 from uni4d_shared.codec import decode, encode
 from uni4d_shared.errors import Uni4DError
@@ -37,6 +37,14 @@ class Serve(Command):
     """Folder for jobs and results; a restarted server finds them there."""
     keys: Path | None = None
     """Folder of CURVE certificates."""
+    blender: Path | None = None
+    """A Blender that films clips where [animate] renderer says so, instead of that of the table [blender]."""
+    bpy_python: Path | None = None
+    """Or a Python interpreter that has the bpy module."""
+    blender_deps: Path | None = None
+    """Folder with pyzmq, msgpack, attrs and cattrs for that Blender's Python, where it lacks them."""
+    blender_engine: Literal["auto", "cycles", "workbench", "eevee"] | None = None
+    """Its engine; the photographs' should be the same."""
 
     def settings(self) -> Config:
         config = super().settings()
@@ -47,7 +55,14 @@ class Serve(Command):
             jobs=self.jobs,
             keys=self.keys,
         )
-        return attrs.evolve(config, serve=serve)
+        return attrs.evolve(config, serve=serve, blender=self._filming(config.blender))
+
+    def _filming(self, blender: BlenderConfig) -> BlenderConfig:
+        if self.blender is not None or self.bpy_python is not None:
+            blender = attrs.evolve(
+                blender, program=self.blender, bpy_python=self.bpy_python, deps=self.blender_deps
+            )
+        return blender if self.blender_engine is None else attrs.evolve(blender, engine=self.blender_engine)
 
     def run(self) -> dict[str, Any]:
         from uni4d.server import serve

@@ -36,7 +36,8 @@ class Backend:
 def own_backend(config: Config, settings: Path | None, log_path: Path) -> Iterator[Backend]:
     """Run ``uni4d serve`` on free loopback ports; its log goes to ``log_path``; it ends with the block.
 
-    ``settings`` is the TOML file that ``config`` was read from, if any. Its job store is a temporary folder:
+    ``settings`` is the TOML file that ``config`` was read from, if any; of what ``config`` says beyond it the
+    server learns profile, library, and the Blender that films clips. Its job store is a temporary folder:
     nobody else can know its jobs, and servers of other runs must not wait for its lock.
     """
     command = [sys.executable, "-m", "uni4d.cli", "serve", "--profile", config.profile]
@@ -44,6 +45,10 @@ def own_backend(config: Config, settings: Path | None, log_path: Path) -> Iterat
     command += ["--library", str(config.library.root)]
     if settings is not None:
         command += ["--config", str(settings)]
+    filming = {"--blender": config.blender.program, "--bpy-python": config.blender.bpy_python}
+    filming |= {"--blender-deps": config.blender.deps}
+    command += [word for option, path in filming.items() if path for word in (option, str(path))]
+    command += ["--blender-engine", config.blender.engine]
     with (
         tempfile.TemporaryDirectory(prefix="uni4d-jobs-") as jobs,
         log_path.open("wb") as output,

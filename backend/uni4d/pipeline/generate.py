@@ -50,12 +50,14 @@ def generate(
     backend: Backend | None = None,
     settings: Path | None = None,
     program: Path | None = None,
+    model: str | None = None,
 ) -> dict[str, Any]:
     """Run the chain and leave its files in ``folder``; stages that are done there are not done again.
 
     ``backend`` is a server that runs already; without it one is started for this run, with the TOML file
-    ``settings`` that ``config`` was read from. ``program``: a motion program to play instead of the words.
-    Returns the report.
+    ``settings`` that ``config`` was read from and with the Blender of ``config`` for clips that it films.
+    ``program``: a motion program to play instead of the words. ``model``: a video model instead of the
+    server's. Returns the report.
     """
     if not prompt.strip():
         raise Uni4DError("prompt-empty", "The prompt is empty.", 'Try "a teddy bear is dancing".')
@@ -72,6 +74,7 @@ def generate(
                 *("--endpoint", server.endpoint, "--control", server.control_endpoint),
                 *render_arguments(config.render, engine),
                 *(("--program", str(program.resolve())) if program is not None else ()),
+                *(("--model", model) if model is not None else ()),
             ],
             log_path=folder / "blender.log",
             expected=files_of_blender(folder),

@@ -295,6 +295,8 @@ class ServeConfig:
     """Job store: one SQLite file and one file per result."""
     keys: Path | None = None
     """Folder of CURVE certificates; required for any address that is not loopback."""
+    fits: Path | None = None
+    """Folder of fits that were interrupted; by default ``fits`` in that of the jobs."""
 
 
 @frozen

@@ -45,6 +45,8 @@ class Serve(Command):
     """Folder with pyzmq, msgpack, attrs and cattrs for that Blender's Python, where it lacks them."""
     blender_engine: Literal["auto", "cycles", "workbench", "eevee"] | None = None
     """Its engine; the photographs' should be the same."""
+    fits: Path | None = None
+    """Folder of interrupted fits, from which the same request goes on; by default beside the results."""
 
     def settings(self) -> Config:
         config = super().settings()
@@ -54,6 +56,7 @@ class Serve(Command):
             control_endpoint=self.control_endpoint,
             jobs=self.jobs,
             keys=self.keys,
+            fits=self.fits,
         )
         return attrs.evolve(config, serve=serve, blender=self._filming(config.blender))
 

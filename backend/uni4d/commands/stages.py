@@ -161,7 +161,11 @@ class Animate(_OnViews):
 
 @define(kw_only=True)
 class Fit(_OnViews):
-    """Fit 4D Gaussians to a clip; writes result.u4d and splats/frame_0001.ply … into --out."""
+    """Fit 4D Gaussians to a clip; writes result.u4d and splats/frame_0001.ply … into --out.
+
+    When it is interrupted, the same command goes on where it stopped (--out keeps the folder unfinished until
+    then), and ends with the same result.
+    """
 
     alignment: Path
     """What uni4d align --out wrote."""
@@ -183,13 +187,14 @@ class Fit(_OnViews):
         alignment = read_file(self.alignment, AlignResult).alignment
         key = views.cameras[alignment.key_view]
         clips = [files.read_clip(path, camera=key) for path in self.clip]
+        _make_folder(self.out)
         with self.progress("fit") as progress:
             result = stages.fit(
                 *(self.uid, views, alignment, clips, section(progress, 0.0, 0.95)),
                 glb=glb,
                 settings=_given(seed=self.seed, iterations=self.iterations, deformation=self.deformation),
+                checkpoint=self.out / "unfinished",
             )
-            self.out.mkdir(parents=True, exist_ok=True)
             write_file(self.out / "result.u4d", result)
             write_ply_sequence(self.out / "splats", result.result, section(progress, 0.95, 1.0))
         return {"out": str(self.out), "metrics": result.metrics}
@@ -198,6 +203,13 @@ class Fit(_OnViews):
         for name, value in result["metrics"].items():
             stdout.print(f"{name:26} {value:.4g}")
         stdout.print(f"→ {result['out']}")
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Uni4DError("out-unwritable", f"{path}: {error}.", "Name another folder with --out.") from error
 
 
 def _played(program: Path | None) -> dict[str, Any]:

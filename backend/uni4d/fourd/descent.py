@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from uni4d.fourd.checkpoint import Checkpoint, Kept, adam_tensors, restore_adam
 from uni4d.fourd.frame_loss import frame_loss
 from uni4d.fourd.layers import Layer
 from uni4d.fourd.motion import MotionParameters
@@ -31,6 +32,10 @@ _WEIGHT_PATH = 4.0
 _POLISH_RATES = {"log_scales": 0.01, "opacity_logits": 0.03, "coefficients": 0.02}
 _POLISH_AFTER = 0.3
 """The polishing starts after this share of the finest level, when the motion is nearly in place."""
+
+
+_MOTION = ("rotations", "translations")
+_MOST_STEPS = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,33 @@ class _Stage:
 _STAGES = (_Stage(0.4, 2, 0.4, 0.15, 0.2), _Stage(0.6, 1, 0.2, 0.03, 0.1))
 
 
+@dataclass
+class _Place:
+    """How far the descent is."""
+
+    done: int
+    """steps"""
+    generator: torch.Generator
+    order: Tensor
+    """``[*]`` the frames of this round that are still to come."""
+    polish: _Polish | None = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        own = {
+            "steps": torch.tensor(self.done),
+            "generator": self.generator.get_state(),
+            "order": self.order,
+        }
+        return own | (self.polish.tensors() if self.polish is not None else {})
+
+    @classmethod
+    def read(cls, kept: Kept, frames: int) -> _Place:
+        """Of ``frames`` frames; without the polish."""
+        return cls(
+            kept.number("steps", _MOST_STEPS), kept.generator("generator"), kept.indices("order", frames)
+        )
+
+
 class Descent:
     """The motion, its optimiser, and the splats that are polished on the way."""
 
@@ -64,35 +96,72 @@ class Descent:
         self._adam = FrameAdam(motion.tensors(), _RATES)
         self._path = PathPrior(len(motion.rotations), length_scale)
 
-    def run(self, iterations: int, views: ViewLoss, seed: int, progress: Progress) -> SplatParameters:
+    def run(
+        self,
+        iterations: int,
+        views: ViewLoss,
+        seed: int,
+        progress: Progress,
+        checkpoint: Checkpoint | None = None,
+    ) -> SplatParameters:
         """All frames together; returns the polished splats."""
-        generator = torch.Generator().manual_seed(seed)
+        checkpoint = checkpoint or Checkpoint()
         stages = _STAGES[-len(self._levels) :]
         total = sum(stage.share for stage in stages)
         done, count = 0, len(self._motion.rotations)
         finest = self._levels[-1]
         splats = finest[0].splats.detached()
+        place = checkpoint.recall("descent", lambda kept: self._resumed(kept, splats, views, seed))
+        place = place or _Place(0, torch.Generator().manual_seed(seed), torch.empty(0, dtype=torch.int64))
+        earlier = place.done
+        splats = place.polish.splats if place.polish is not None else splats
         for layer in finest:
             layer.splats = splats
-        polish: _Polish | None = None
         for layers, stage in zip(self._levels, stages, strict=True):
             steps = max(round(iterations * stage.share / total), 1) if iterations else 0
             size = f"{layers[0].targets.camera.width}×{layers[0].targets.camera.height}"
-            order = torch.empty(0, dtype=torch.int64)
+            if done >= earlier:
+                place.order = place.order[:0]
             for step in range(steps):
-                if len(order) < min(stage.batch, count):
-                    order = torch.randperm(count, generator=generator)
-                frames, order = order[: stage.batch], order[stage.batch :]
-                if layers is finest and polish is None and step >= _POLISH_AFTER * steps:
-                    polish = _Polish(splats, views, seed)
-                factor = stage.start * (stage.stop / stage.start) ** (step / steps)
-                self._step(layers[step % len(layers)], frames, factor, stage.rigidity, polish)
                 done += 1
+                if done <= earlier:
+                    continue
+                if len(place.order) < min(stage.batch, count):
+                    place.order = torch.randperm(count, generator=place.generator)
+                frames, place.order = place.order[: stage.batch], place.order[stage.batch :]
+                if layers is finest and place.polish is None and step >= _POLISH_AFTER * steps:
+                    place.polish = _Polish(splats, views, seed)
+                factor = stage.start * (stage.stop / stage.start) ** (step / steps)
+                self._step(layers[step % len(layers)], frames, factor, stage.rigidity, place.polish)
+                place.done = done
+                checkpoint.keep(
+                    "descent", lambda: self._state(place), done=layers is finest and step + 1 == steps
+                )
                 progress(min(done / iterations, 1.0), f"fitting the motion at {size}, step {done}")
         splats = splats.detached()
         for layer in finest:
             layer.splats = splats
         return splats
+
+    def _state(self, place: _Place) -> dict[str, Tensor]:
+        """For a checkpoint."""
+        motion = dict(zip(_MOTION, self._motion.tensors(), strict=True))
+        return motion | self._adam.state() | place.tensors()
+
+    def _resumed(self, kept: Kept, splats: SplatParameters, views: ViewLoss, seed: int) -> _Place:
+        """The place that was kept, and the motion and its optimiser as they were there."""
+        tensors = self._motion.tensors()
+        known = [kept.like(name, tensor) for name, tensor in zip(_MOTION, tensors, strict=True)]
+        adam = self._adam.read(kept)
+        place = _Place.read(kept, len(self._motion.rotations))
+        if "polish.steps" in kept:
+            place.polish = _Polish(splats.detached(), views, seed)
+            place.polish.resume(kept)
+        self._adam.restore(adam)
+        with torch.no_grad():
+            for tensor, value in zip(tensors, known, strict=True):
+                tensor.copy_(value)
+        return place
 
     def _step(
         self, layer: Layer, frames: Tensor, factor: float, stiffness: float, polish: _Polish | None
@@ -112,7 +181,7 @@ class _Polish:
     """Adam on the look of the splats; every second step also looks at a photograph."""
 
     def __init__(self, splats: SplatParameters, views: ViewLoss, seed: int) -> None:
-        self._splats, self._views = splats, views
+        self.splats, self._views = splats, views
         self._steps = 0
         groups = []
         for name, rate in _POLISH_RATES.items():
@@ -123,8 +192,29 @@ class _Polish:
     def step(self, loss: Tensor) -> None:
         parameters = [group["params"][0] for group in self._optimiser.param_groups]
         if self._steps % 2 == 0:
-            loss = loss + self._views.of_next(self._splats, self._generator)
+            loss = loss + self._views.of_next(self.splats, self._generator)
         self._steps += 1
         for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
             parameter.grad = gradient
         self._optimiser.step()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """For a checkpoint."""
+        look = {f"look.{name}": getattr(self.splats, name) for name in _POLISH_RATES}
+        return look | {
+            "polish.steps": torch.tensor(self._steps),
+            "polish.generator": self._generator.get_state(),
+            "polish.views": torch.tensor(self._views.order, dtype=torch.int64),
+            **adam_tensors("polish.adam", self._optimiser),
+        }
+
+    def resume(self, kept: Kept) -> None:
+        """Go on from what :meth:`tensors` had."""
+        look = {name: kept.like(f"look.{name}", getattr(self.splats, name)) for name in _POLISH_RATES}
+        steps, generator = kept.number("polish.steps", _MOST_STEPS), kept.generator("polish.generator")
+        order = kept.indices("polish.views", self._views.count).tolist()
+        restore_adam(self._optimiser, kept.adam("polish.adam", self._optimiser))
+        self._steps, self._generator, self._views.order = steps, generator, order
+        with torch.no_grad():
+            for name, value in look.items():
+                getattr(self.splats, name).copy_(value)

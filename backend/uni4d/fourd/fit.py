@@ -11,18 +11,22 @@ The fit knows the frames and the cameras, never what made them.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from uni4d.alignment.guidance import fit_weights
 from uni4d.config import FitConfig
 from uni4d.fourd.certainty import deviations
+from uni4d.fourd.checkpoint import Checkpoint, Kept
 from uni4d.fourd.descent import Descent
 from uni4d.fourd.elasticity import Elasticity, Stiffness
+from uni4d.fourd.fingerprint import fingerprint
 from uni4d.fourd.layers import Layer, make_layers
 from uni4d.fourd.metrics import foreground_psnr
 from uni4d.fourd.motion import MotionParameters
@@ -53,42 +57,43 @@ def fit(
     clips: Clip | Sequence[Clip],
     config: FitConfig | None = None,
     progress: Progress = silent,
+    checkpoint: Checkpoint | None = None,
 ) -> FitResult:
     """Fit 4D Gaussians to a clip, or to several of the same motion from cameras of their own.
 
-    Deterministic for ``config.seed`` and a number of threads. Metrics, over all clips: ``psnr_foreground``
+    Deterministic for ``config.seed`` and a number of threads, also when it was interrupted and goes on from
+    its ``checkpoint``, which is empty in the end. Metrics, over all clips: ``psnr_foreground``
     and ``psnr_foreground_static`` (the same splats, not moved), both in dB as defined in
     :func:`uni4d.fourd.metrics.foreground_psnr`; ``psnr_foreground_tracked`` (before the last stage);
     ``deviation`` (mean standard deviation of the nodes' places, % of the object's diameter); ``seconds``,
     ``iterations``, ``splats``, ``nodes``.
     """
     config = config or FitConfig()
-    started = time.perf_counter()
+    checkpoint = checkpoint or Checkpoint()
     films = _checked((clips,) if isinstance(clips, Clip) else tuple(clips))
     key = views.cameras[alignment.key_view]
     levels = [pyramid(clip, clip_camera(clip, key)) for clip in films]
-    progress(0.0, "placing splats on the mesh")
-    bound = splats_from_mesh(mesh, config.splats, config.seed)
-    counts = fit_weights(alignment)
-    bound = refine_on_views(
-        *(bound, views, config.static_iterations, section(progress, 0.01, 0.2)),
-        seed=config.seed,
-        weights=counts,
+    checkpoint.begin(
+        lambda: fingerprint(mesh=mesh, views=views, alignment=alignment, clips=films, settings=config)
     )
+    counts = fit_weights(alignment)
+    bound = _at_rest(mesh, views, counts, config, checkpoint, section(progress, 0.0, 0.2))
     progress(0.2, "choosing control nodes")
     graph = build_node_graph(mesh.vertices, mesh.faces, config.nodes)
     radius = bounding_sphere(mesh.vertices)[1]
     layers = _by_level([make_layers(bound, graph, own) for own in levels])
     if config.deformation == "hexplane":
-        moved = _by_hexplane(bound, graph, layers[-1], films, config, section(progress, 0.21, 0.97))
-        return _result(mesh, bound, bound.splats, moved, films, started, config)
+        moved = _by_hexplane(
+            bound, graph, layers[-1], films, config, checkpoint, section(progress, 0.21, 0.97)
+        )
+        return _result(mesh, bound, bound.splats, moved, films, checkpoint, config)
     sights = [Sight(level, graph, radius) for level in layers]
-    states = _followed(sights, graph, radius, bound, views, section(progress, 0.21, 0.6))
+    states = _followed(sights, graph, radius, bound, views, checkpoint, section(progress, 0.21, 0.6))
     motion = MotionParameters(graph, states, radius)
     tracked = _rendered_psnr(layers[-1], motion, films)
     descent = Descent(motion, torch.from_numpy(graph.edges), layers, config.length_scale)
     look = ViewLoss(views, weights=counts)
-    polished = descent.run(config.iterations, look, config.seed, section(progress, 0.6, 0.96))
+    polished = descent.run(config.iterations, look, config.seed, section(progress, 0.6, 0.96), checkpoint)
     progress(0.96, "measuring")
     uncertain = deviations(sights[-1], motion.states(), config.length_scale, radius)
     moved = _Moved(
@@ -100,7 +105,7 @@ def fit(
             "deviation": 50.0 * float(uncertain.mean()) / radius,
         },
     )
-    result = _result(mesh, bound, polished, moved, films, started, config)
+    result = _result(mesh, bound, polished, moved, films, checkpoint, config)
     progress(1.0, f"fitted, {result.metrics['psnr_foreground']:.1f} dB")
     return result
 
@@ -116,7 +121,7 @@ def _result(
     splats: SplatParameters,
     moved: _Moved,
     clips: tuple[Clip, ...],
-    started: float,
+    checkpoint: Checkpoint,
     config: FitConfig,
 ) -> FitResult:
     result = Gaussians4D(
@@ -128,12 +133,38 @@ def _result(
         fps=clips[0].fps,
     )
     size = {
-        "seconds": time.perf_counter() - started,
+        "seconds": checkpoint.seconds,
         "iterations": float(config.iterations),
         "splats": float(len(bound)),
         "nodes": float(len(moved.motion.nodes)),
     }
+    checkpoint.clear()
     return FitResult(result, moved.metrics | size)
+
+
+def _at_rest(
+    mesh: TexturedMesh,
+    views: ViewSet,
+    weights: NDArray[np.float32],
+    config: FitConfig,
+    checkpoint: Checkpoint,
+    progress: Progress,
+) -> BoundSplats:
+    """Splats on the mesh, refined on the photographs."""
+    progress(0.0, "placing splats on the mesh")
+    bound = splats_from_mesh(mesh, config.splats, config.seed)
+    names = [item.name for item in fields(SplatParameters)]
+
+    def read(kept: Kept) -> SplatParameters:
+        return SplatParameters(**{name: kept.like(name, getattr(bound.splats, name)) for name in names})
+
+    known = checkpoint.recall("splats", read)
+    if known is not None:
+        return replace(bound, splats=known)
+    refining = (bound, views, config.static_iterations, section(progress, 0.05, 1.0))
+    refined = refine_on_views(*refining, seed=config.seed, weights=weights)
+    checkpoint.keep("splats", lambda: {n: getattr(refined.splats, n) for n in names}, done=True)
+    return refined
 
 
 def _by_hexplane(
@@ -142,6 +173,7 @@ def _by_hexplane(
     layers: list[Layer],
     clips: tuple[Clip, ...],
     config: FitConfig,
+    checkpoint: Checkpoint,
     progress: Progress,
 ) -> _Moved:
     """Free splats moved by HexPlane for as many rendering steps; then the nodes that follow them."""
@@ -151,7 +183,7 @@ def _by_hexplane(
     frames = len(clips[0].frames)
     steps = config.iterations + RENDERINGS_PER_FRAME * frames
     targets = [layer.targets for layer in layers]
-    fitted = fit_hexplane(bound, targets, steps, progress=progress, seed=config.seed)
+    fitted = fit_hexplane(bound, targets, steps, progress=progress, seed=config.seed, checkpoint=checkpoint)
     with torch.no_grad():
         images = [
             torch.stack([render(s, t.camera, t.background).image for s in fitted.per_frame()])
@@ -195,12 +227,13 @@ def _followed(
     radius: float,
     bound: BoundSplats,
     views: ViewSet,
+    checkpoint: Checkpoint,
     progress: Progress,
 ) -> list[NodeState]:
     nodes = torch.from_numpy(graph.nodes)
     elasticity = Elasticity(nodes, torch.from_numpy(graph.edges), radius, Stiffness())
     floor = floor_of(bound.splats, views, sights[-1].lenses[0].width)
-    return Registration(sights, elasticity, nodes, radius, floor).follow(progress)
+    return Registration(sights, elasticity, nodes, radius, floor).follow(progress, checkpoint)
 
 
 @torch.no_grad()

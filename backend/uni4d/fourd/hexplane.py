@@ -18,13 +18,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from uni4d.fourd.checkpoint import Checkpoint, Kept, adam_tensors, restore_adam
 from uni4d.fourd.frame_loss import frame_loss
 from uni4d.fourd.targets import Targets
 from uni4d.splatting.binding import BoundSplats, multiply_quaternions
@@ -195,6 +196,7 @@ def fit_hexplane(
     progress: Progress = silent,
     *,
     seed: int = 0,
+    checkpoint: Checkpoint | None = None,
 ) -> HexPlaneFit:
     """Fit a field to the frames of ``clips``, each from a camera of its own, all of one moving object.
 
@@ -213,8 +215,28 @@ def fit_hexplane(
         field = HexPlane(bounds, frames, config)
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(field.groups(), eps=1e-15)
+    checkpoint = checkpoint or Checkpoint()
+
+    def read(kept: Kept) -> tuple[int, torch.Generator, list[int]]:
+        weights = {name: kept.like(f"field.{name}", value) for name, value in field.state_dict().items()}
+        place = (kept.number("steps", steps), kept.generator("generator"))
+        order = kept.indices("order", frames * len(clips)).tolist()
+        restore_adam(optimiser, kept.adam("adam", optimiser))
+        field.load_state_dict(weights)
+        return (*place, order)
+
+    def state(done: int) -> dict[str, Tensor]:
+        return {
+            **{f"field.{name}": value for name, value in field.state_dict().items()},
+            **adam_tensors("adam", optimiser),
+            "steps": torch.tensor(done),
+            "generator": generator.get_state(),
+            "order": torch.tensor(order, dtype=torch.int64),
+        }
+
     order: list[int] = []
-    for step in range(steps):
+    earlier, generator, order = checkpoint.recall("hexplane", read) or (0, generator, order)
+    for step in range(earlier, steps):
         order = order or torch.randperm(frames * len(clips), generator=generator).tolist()
         frame, number = divmod(order.pop(), len(clips))
         clip = clips[number]
@@ -227,6 +249,7 @@ def fit_hexplane(
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
+        checkpoint.keep("hexplane", partial(state, step + 1), done=step + 1 == steps)
         progress((step + 1) / steps, f"fitting the planes, step {step + 1} of {steps}")
     return HexPlaneFit(splats, field.requires_grad_(False), frames)
 

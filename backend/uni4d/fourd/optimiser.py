@@ -6,10 +6,12 @@ and its own step count, and moves only when it is in the batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+
+from uni4d.fourd.checkpoint import Kept
 
 __all__ = ["FrameAdam"]
 
@@ -24,6 +26,21 @@ class FrameAdam:
         self._first = [torch.zeros_like(t, requires_grad=False) for t in tensors]
         self._second = [torch.zeros_like(t, requires_grad=False) for t in tensors]
         self._steps = torch.zeros(len(tensors[0]))
+
+    def state(self) -> dict[str, Tensor]:
+        """Moments and step counts, for a checkpoint."""
+        named = {"adam.steps": self._steps}
+        for number, (first, second) in enumerate(zip(self._first, self._second, strict=True)):
+            named |= {f"adam.{number}.first": first, f"adam.{number}.second": second}
+        return named
+
+    def read(self, kept: Kept) -> dict[str, Tensor]:
+        """What :meth:`state` had, checked; for :meth:`restore`."""
+        return {name: kept.like(name, tensor) for name, tensor in self.state().items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
 
     @torch.no_grad()
     def step(self, frames: Tensor, loss: Tensor, factor: float = 1.0, *, retain_graph: bool = False) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from uni4d.fourd.checkpoint import Checkpoint, Kept
 from uni4d.fourd.elasticity import Elasticity, NormalEquations
 from uni4d.fourd.rigid import RigidSearch
 from uni4d.fourd.sight import Sight
@@ -50,6 +51,23 @@ class _Guess:
     cost: float
 
 
+@dataclass(frozen=True)
+class _Followed:
+    """How far the clip has been followed, as it is kept in a checkpoint."""
+
+    states: list[NodeState]
+    """Of the first frames."""
+    done: bool
+    """All frames, looked back at."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {
+            "rotations": torch.stack([state.rotations for state in self.states]),
+            "positions": torch.stack([state.positions for state in self.states]),
+            "done": torch.tensor(int(self.done)),
+        }
+
+
 class Registration:
     """Follows the nodes through the clip."""
 
@@ -65,15 +83,33 @@ class Registration:
         self._rigid = RigidSearch(sights, radius, self._explained)
 
     @torch.no_grad()
-    def follow(self, progress: Progress = silent) -> list[NodeState]:
+    def follow(self, progress: Progress = silent, checkpoint: Checkpoint | None = None) -> list[NodeState]:
         """The nodes in each of the clip's frames."""
-        states: list[NodeState] = []
+        checkpoint = checkpoint or Checkpoint()
         count = len(self._sights[0].frames[0])
-        for frame in range(count):
+        known = checkpoint.recall("nodes", self._read) or _Followed([], False)
+        states = known.states
+        if known.done:
+            return states
+        for frame in range(len(states), count):
             states.append(self._locate(frame, states))
+            checkpoint.keep("nodes", _Followed(states, False).tensors, done=frame + 1 == count)
             progress(0.8 * (frame + 1) / count, f"following the nodes, frame {frame + 1} of {count}")
         self._look_back(states, section(progress, 0.8, 1.0))
+        checkpoint.keep("nodes", _Followed(states, True).tensors, done=True)
         return states
+
+    def _read(self, kept: Kept) -> _Followed:
+        nodes = len(self._nodes)
+        rotations, positions = (
+            kept.tensor("rotations", None, nodes, 4),
+            kept.tensor("positions", None, nodes, 3),
+        )
+        done, frames = kept.number("done", 1) == 1, len(self._sights[0].frames[0])
+        if len(rotations) > frames or (done and len(rotations) < frames):
+            raise ValueError(f"{len(rotations)} of {frames} frames are known")
+        states = [NodeState(r.clone(), p.clone()) for r, p in zip(rotations, positions, strict=True)]
+        return _Followed(states, done)
 
     def _look_back(self, states: list[NodeState], progress: Progress) -> None:
         """Frames that are explained worse than most are tried again, from the frame after."""

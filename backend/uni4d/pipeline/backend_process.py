@@ -33,16 +33,21 @@ class Backend:
 
 
 @contextmanager
-def own_backend(config: Config, settings: Path | None, log_path: Path) -> Iterator[Backend]:
+def own_backend(
+    config: Config, settings: Path | None, log_path: Path, fits: Path | None = None
+) -> Iterator[Backend]:
     """Run ``uni4d serve`` on free loopback ports; its log goes to ``log_path``; it ends with the block.
 
     ``settings`` is the TOML file that ``config`` was read from, if any; of what ``config`` says beyond it the
     server learns profile, library, and the Blender that films clips. Its job store is a temporary folder:
     nobody else can know its jobs, and servers of other runs must not wait for its lock.
+    ``fits``: where an interrupted fit is found again.
     """
     command = [sys.executable, "-m", "uni4d.cli", "serve", "--profile", config.profile]
     command += ["--endpoint", "tcp://127.0.0.1:*", "--control-endpoint", "tcp://127.0.0.1:*"]
     command += ["--library", str(config.library.root)]
+    if fits is not None:
+        command += ["--fits", str(fits.resolve())]
     if settings is not None:
         command += ["--config", str(settings)]
     filming = {"--blender": config.blender.program, "--bpy-python": config.blender.bpy_python}

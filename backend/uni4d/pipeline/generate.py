@@ -63,7 +63,8 @@ def generate(
         raise Uni4DError("prompt-empty", "The prompt is empty.", 'Try "a teddy bear is dancing".')
     started = time.perf_counter()
     _writable(folder)
-    running = nullcontext(backend) if backend else own_backend(config, settings, folder / "backend.log")
+    own = own_backend(config, settings, folder / "backend.log", folder / "stages" / "unfinished")
+    running = nullcontext(backend) if backend else own
     report("backend", 0.0, "starting")
     with running as server:
         report("backend", 1.0, server.endpoint)

@@ -90,6 +90,8 @@ class Stages:
                     settings={"seed": request.seed, **request.settings},
                 )
             case FitRequest():
+                from uni4d.pipeline.unfinished import unfinished_folder
+
                 return self.fit(
                     request.uid,
                     request.views,
@@ -98,6 +100,7 @@ class Stages:
                     progress,
                     glb=request.glb,
                     settings={"seed": request.seed, **request.settings},
+                    checkpoint=unfinished_folder(self.config.serve, request),
                 )
             case VideoModelsRequest():
                 return self.video_models(progress)
@@ -221,14 +224,20 @@ class Stages:
         *,
         glb: bytes = b"",
         settings: dict[str, Any] | None = None,
+        checkpoint: Path | None = None,
     ) -> FitResult:
-        """4D Gaussians fitted to the frames of a clip, or of several of one motion."""
+        """4D Gaussians fitted to the frames of a clip, or of several of one motion.
+
+        ``checkpoint``: a folder of its own, from which the same fit goes on when it was interrupted.
+        """
         from uni4d.fourd import fit
+        from uni4d.fourd.checkpoint import Checkpoint
 
         config = with_settings(self.config.fit, settings)
         progress(0.0, "reading the mesh")
         mesh = self.mesh(uid, glb)
-        return fit(mesh, views, alignment, clips, config, section(progress, 0.01, 1.0))
+        own = section(progress, 0.01, 1.0)
+        return fit(mesh, views, alignment, clips, config, own, Checkpoint(checkpoint))
 
     def asset(self, uid: str) -> Asset:
         return self.library.get(uid)

@@ -138,13 +138,19 @@ class ViewLoss:
         self._depth_unit = 0.5 * float(np.ptp(known)) if len(known) else 0.0
         self._implementation: Implementation = implementation
         self._low_pass, self._antialiased = low_pass, antialiased
-        self._order: list[int] = []
+        self.order: list[int] = []
+        """The views of this round that are still to come, last first."""
+
+    @property
+    def count(self) -> int:
+        """Of the views."""
+        return len(self._photographs)
 
     def of_next(self, splats: SplatParameters, generator: torch.Generator) -> Tensor:
         """L1, SSIM, mask and depth of the next view, over a random background (so that alpha is learnt)."""
-        if not self._order:
-            self._order = torch.randperm(len(self._photographs), generator=generator).tolist()
-        view = self._photographs[self._order.pop()]
+        if not self.order:
+            self.order = torch.randperm(len(self._photographs), generator=generator).tolist()
+        view = self._photographs[self.order.pop()]
         background = torch.rand(3, generator=generator)
         target = view.premultiplied + (1.0 - view.mask)[..., None] * background
         rendered = render(

@@ -31,7 +31,8 @@ from uni4d.config import DiffusionConfig
 from uni4d.retrieval.query import parse
 from uni4d.training.adapter_clips import ClipFile, read_frames
 from uni4d.training.distributed import Ranks
-from uni4d.training.loop import LoopConfig, schedule_of, seeded_state, train
+from uni4d.training.loop import LoopConfig, seeded_state
+from uni4d.training.resumable import train_in
 from uni4d.video.diffusers.conditioning import ConditioningAdapter, check_tokens
 from uni4d.video.diffusers.pipelines import Loaded
 from uni4d.video.diffusers.prompts import staged
@@ -179,14 +180,8 @@ def train_adapter(
     try:
         with torch.random.fork_rng():
             state = seeded_state(task.new_model, loop, seed)
-            saved = folder / "state.safetensors"
-            if saved.exists():
-                state.load(saved, about)
-            train(
-                *(state, task, loop, schedule_of(loop), seed, section(progress, 0.2, 1.0)),
-                record=record,
-                save=lambda state: state.save(saved, about),
-            )
+            training = section(progress, 0.2, 1.0)
+            train_in(folder, state, task, loop, seed, training, about=about, record=record)
     finally:
         loaded.pipeline.transformer.disable_gradient_checkpointing()
         loaded.pipeline.maybe_free_model_hooks()

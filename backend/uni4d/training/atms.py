@@ -22,7 +22,7 @@ from torch.nn import functional
 from uni4d.library.features import AssetFeatures
 from uni4d.retrieval.atms import ATMS, AtmsConfig, Sequences, Tokens
 from uni4d.retrieval.atms_inputs import feature_sequences, picture_tokens
-from uni4d.training.contrastive import contrastive_loss, same
+from uni4d.training.contrastive import contrastive_loss, found_figures, same
 from uni4d.training.distributed import Ranks, gather
 from uni4d.training.loop import LoopConfig
 from uni4d.training.schedules.config import ScheduleConfig
@@ -189,14 +189,8 @@ class _Gallery:
         objects = model(_moved(self.objects, device))
         scores = texts @ objects.T
         right = (same(self.names) | same(self.groups)).to(device)
-        best = scores.masked_fill(~right, -2.0).amax(dim=1, keepdim=True)
-        ranks = ((scores >= best) & ~right).sum(dim=1)
-        return {
-            "accuracy": float((ranks < 1).float().mean()),
-            "recall_10": float((ranks < 10).float().mean()),
-            "mrr": float((1.0 / (1.0 + ranks)).mean()),
-            "loss": float(contrastive_loss(texts, objects, 0.07, same(self.names).to(device))),
-        }
+        loss = float(contrastive_loss(texts, objects, 0.07, same(self.names).to(device)))
+        return {**found_figures(scores, right), "loss": loss}
 
 
 class _TextBank:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["contrastive_loss", "contrastive_of_scores", "same"]
+__all__ = ["contrastive_loss", "contrastive_of_scores", "found_figures", "same"]
 
 
 def contrastive_loss(
@@ -40,6 +40,21 @@ def contrastive_of_scores(
     rows = target / target.sum(dim=1, keepdim=True)
     columns = target.T / target.T.sum(dim=1, keepdim=True)
     return 0.5 * (functional.cross_entropy(scores, rows) + functional.cross_entropy(scores.T, columns))
+
+
+def found_figures(scores: Tensor, right: Tensor) -> dict[str, float]:
+    """How well texts (rows) find what they say (columns) by ``scores [N, M]``; ``right [N, M]`` bool.
+
+    ``accuracy``: a right one comes first; ``recall_10``: among the first ten; ``mrr``: the mean of 1 / (its
+    place). What is wrong and as good comes before it.
+    """
+    best = scores.masked_fill(~right, -2.0).amax(dim=1, keepdim=True)
+    ranks = ((scores >= best) & ~right).sum(dim=1)
+    return {
+        "accuracy": float((ranks < 1).float().mean()),
+        "recall_10": float((ranks < 10).float().mean()),
+        "mrr": float((1.0 / (1.0 + ranks)).mean()),
+    }
 
 
 def same(keys: Sequence[Hashable]) -> Tensor:

@@ -32,7 +32,8 @@ from uni4d.training.crossma import (
     CrossmaTrainConfig,
     all_pairs,
 )
-from uni4d.training.loop import schedule_of, seeded_state, train
+from uni4d.training.loop import seeded_state
+from uni4d.training.resumable import train_in
 from uni4d_shared.progress import Progress, section
 
 __all__ = [
@@ -142,19 +143,7 @@ def train_crossma(
         about["pictures"] = str(len(fitted.pictures))
     with torch.random.fork_rng():
         state = seeded_state(task.new_model, config.loop, seed)
-        saved = None if folder is None else folder / "state.safetensors"
-        if saved is not None and saved.exists():
-            state.load(saved, about)
-        train(
-            state,
-            task,
-            config.loop,
-            schedule_of(config.loop),
-            seed,
-            progress,
-            record=record,
-            save=lambda state: None if saved is None else state.save(saved, about),
-        )
+        train_in(folder, state, task, config.loop, seed, progress, about=about, record=record)
     model = cast("Crossma", state.model).eval().cpu()
     return CrossmaWeights(model, mismatched_quantiles(model, validation))
 

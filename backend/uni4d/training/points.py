@@ -24,7 +24,7 @@ from torch.nn import functional
 from uni4d.encoders.grouping import group
 from uni4d.encoders.local.points import PointNetwork, PointNetworkConfig
 from uni4d.library.clouds import Cloud
-from uni4d.training.contrastive import contrastive_loss, same
+from uni4d.training.contrastive import contrastive_loss, found_figures, same
 from uni4d.training.distributed import Ranks, gather
 from uni4d.training.loop import LoopConfig
 
@@ -131,14 +131,8 @@ class PointTask:
         parts = [model(points, colors)[0] for points, colors in batches]
         scores = self._held_texts @ torch.cat(parts).T
         right = same(self._held_names)
-        best = scores.masked_fill(~right, -2.0).amax(dim=1, keepdim=True)
-        ranks = ((scores >= best) & ~right).sum(dim=1)
-        return {
-            "accuracy": float((ranks < 1).float().mean()),
-            "recall_10": float((ranks < 10).float().mean()),
-            "mrr": float((1.0 / (1.0 + ranks)).mean()),
-            "loss": float(contrastive_loss(self._held_texts, torch.cat(parts), 0.1, right)),
-        }
+        loss = float(contrastive_loss(self._held_texts, torch.cat(parts), 0.1, right))
+        return {**found_figures(scores, right), "loss": loss}
 
     def _shown(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The clouds of ``rows`` as one step shows them."""

@@ -17,8 +17,9 @@ from uni4d.library.catalog import Catalog
 from uni4d.library.clouds import unpacked
 from uni4d.library.features import Split, split_of, stacked_views
 from uni4d.library.opened import library_folder, open_library
-from uni4d.training.loop import new_state, schedule_of, train
+from uni4d.training.loop import new_state
 from uni4d.training.points import PointLearner, PointObjects, PointTask, PointTrainConfig
+from uni4d.training.resumable import train_in
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Progress
 
@@ -77,17 +78,5 @@ def train_points(
         state = new_state(learner, config.loop)
         settings = json.dumps(attrs.asdict(config), sort_keys=True)
         about = {"seed": str(seed), "config": settings, "objects": str(len(objects.names))}
-        saved = folder / "state.safetensors"
-        if saved.exists():
-            state.load(saved, about)
-        train(
-            state,
-            task,
-            config.loop,
-            schedule_of(config.loop),
-            seed,
-            progress,
-            record=record,
-            save=lambda state: state.save(saved, about),
-        )
+        train_in(folder, state, task, config.loop, seed, progress, about=about, record=record)
     return learner.network.eval()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from uni4d.training.contrastive import contrastive_loss, same
+from uni4d.training.contrastive import contrastive_loss, found_figures, same
 
 
 def plain_loss(texts: Tensor, objects: Tensor, temperature: float, positives: Tensor) -> float:
@@ -52,3 +52,12 @@ def test_without_duplicates_it_is_the_usual_loss() -> None:
 
 def test_same_compares_by_value() -> None:
     assert same(["a", "b", "a"]).tolist() == [[True, False, True], [False, True, False], [True, False, True]]
+
+
+def test_figures_count_the_best_right_one_behind_equals() -> None:
+    scores = torch.tensor([[0.9, 0.1, 0.2], [0.5, 0.5, 0.1], [0.3, 0.6, 0.4]])
+    right = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 0, 1]], dtype=torch.bool)
+    figures = found_figures(scores, right)
+    assert figures["accuracy"] == pytest.approx(1 / 3), "an equal one that is wrong comes first"
+    assert figures["recall_10"] == 1.0
+    assert figures["mrr"] == pytest.approx((1 + 1 / 2 + 1 / 2) / 3)

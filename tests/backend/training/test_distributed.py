@@ -72,4 +72,10 @@ def test_two_ranks_take_the_steps_of_one(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr[-2000:]
     one, two = (load_file(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
     for name, value in one.items():
-        assert torch.allclose(value, two[name], atol=2e-5), name
+        difference = (value - two[name]).abs()
+        if name.endswith("attention.in_proj_bias"):
+            # The keys' bias moves all scores of a query alike, which softmax does not see: its gradient is
+            # nothing but rounding, of which Adam makes steps of full length.
+            queries, _, values = difference.chunk(3)
+            difference = torch.cat([queries, values])
+        assert difference.max() < 2e-5, name

@@ -5,10 +5,11 @@ Each phrase lists its ``tracks``: verbs (alternatives with ``|``) with those pro
 alone, ``period`` (s), ``amplitude`` (from, to), ``part``, ``after`` (the index of the track that it follows).
 Verbs in ``may`` are welcome too and no others are; words in ``unknown`` must be said to be unknown, together
 with a nearest verb. ``half`` says whether the phrase was looked at while the lexicon was tuned; *fresh*
-phrases were written after a first round of that, *blind* ones after the last: nothing was changed for them.
+phrases were written after a first round of that, *blind* ones after the last; 45 of their 46 were right then.
 The 80 of *confirmation* were written later still, from the list of verbs and the format alone (with the first
 dozen phrases seen as examples of it), without reading the interpreter, and committed before they were first
-measured. Once the interpreter is mended for any of them, their figure is no longer a blind one.
+measured: 57 were right. The interpreter has been mended for kinds of misses in all sets since, so that the
+figures that it reaches now are no blind ones.
 """
 
 from __future__ import annotations

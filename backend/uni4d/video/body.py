@@ -6,10 +6,11 @@ object's front is −Y and its left is +X.
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cache, cached_property
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import ArrayLike, NDArray
 
 from uni4d.video import panels, parts
@@ -17,6 +18,7 @@ from uni4d.video.limbs import Limb, SurfaceGraph
 from uni4d.video.pieces import Pieces, Rotor, find_blades, find_pieces, find_wheels
 from uni4d_shared.cameras import bounding_sphere
 from uni4d_shared.errors import Uni4DError
+from uni4d_shared.motions import PARTS
 
 __all__ = ["Body"]
 
@@ -106,7 +108,34 @@ class Body:
 
     def has(self, part: str) -> bool:
         """Whether a part of :data:`uni4d_shared.motions.PARTS` was found."""
-        return part in ("whole", "head") or bool(getattr(self, "doors" if part == "door" else part))
+        if part in ("whole", "head"):
+            return True
+        return part in PARTS and bool(getattr(self, "doors" if part == "door" else part))
+
+    def carries(self, part: str, points: Array) -> Array:
+        """``[N]`` how much each of ``points`` at rest belongs to a head, lid, door or drawer, 0 … 1; to a
+        component wholly or not at all."""
+        if part == "head":
+            return self.head.weight(points)
+        panels_of = self.doors if part == "door" else (self.lid if part == "lid" else self.drawer,)
+        mine = np.zeros(len(points), dtype=bool)
+        for panel in panels_of:
+            if panel is not None:
+                mine |= self.pieces.carries(panel.members, points)
+        return mine.astype(np.float64)
+
+    @cached_property
+    def alone(self) -> Callable[[str], Body]:
+        """Part → a body that is nothing but that part, which has its own base, middle and size."""
+        return cache(self._alone)
+
+    def _alone(self, part: str) -> Body:
+        samples = self.samples[self.carries(part, self.samples) > 0.5]
+        if len(samples) < 4:
+            return self
+        low, high = samples.min(axis=0), samples.max(axis=0)
+        centre, radius = bounding_sphere(samples)
+        return evolve(self, samples=samples, low=low, high=high, centre=centre, radius=radius)
 
     @cached_property
     def head(self) -> parts.Head:

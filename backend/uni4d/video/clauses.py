@@ -13,10 +13,11 @@ from itertools import pairwise
 
 from attrs import evolve, frozen
 
-from uni4d.video.lexicon import Modifier, VerbMatch, scan
+from uni4d.video.lexicon import LIGHT_VERBS, Modifier, VerbMatch, scan
+from uni4d.video.named_parts import Named, names_a_part, part_named
 from uni4d.video.verbs import OPPOSITES, words
 
-__all__ = ["Clause", "beginnings", "names_a_part", "part_named", "read_clauses"]
+__all__ = ["Clause", "beginnings", "read_clauses"]
 
 _SUCCESSIONS = frozenset(
     {
@@ -24,46 +25,25 @@ _SUCCESSIONS = frozenset(
         *(("rise", "fall"), ("stretch", "squash"), ("squash", "stretch"), ("drop", "bounce")),
         *(("fall", "bounce"), ("wobble", "fall"), ("jump", "fall"), ("close", "open"), ("bounce", "fall")),
         *(("blink", "fade"), ("glow", "fade"), ("pulse", "fade")),  # what has gone out does not flicker
+        *((verb, "fall") for verb in ("tilt", "rock", "sway", "shake", "spin", "swing", "walk", "run")),
     }
 )
 """Pairs that happen in turn though only “and” or a comma joins them."""
-
-_PART_WORDS = {
-    "wheels": words("wheel, wheels, tyre, tyres, tire, tires"),
-    "blades": words("blade, blades, rotor, rotors, propeller, propellers, sails, vane, vanes"),
-    "door": words("door, doors, gate, gates, hatch, shutters"),
-    "lid": words("lid, cover, flap, top"),
-    "drawer": words("drawer, drawers"),
-    "head": words("head, heads"),
-}
-"""Part → the nouns for it."""
-
-_MOVED = {
-    "wheels": frozenset({"spin", "roll", "orbit", "circle", "wobble"}),
-    "blades": frozenset({"spin", "orbit", "circle", "shake"}),
-    "door": frozenset({"open", "close", "swing", "slide"}),
-    "lid": frozenset({"open", "close", "spin", "rise", "leave"}),
-    "drawer": frozenset({"open", "close", "slide"}),
-    "head": frozenset({"spin", "light_up", "blink", "glow", "fade"}),
-}
-"""Part → the verbs that it can be the subject or the object of."""
 
 _JOINTS = re.compile(
     r"[,;]?\s*\b(and then|then|before|after that|afterwards|after|while|whilst|as|with|and|but|until|"
     r"finally)\b|[,;]"
 )
 _IN_TURN = re.compile(r"\b(then|before|afterwards|after that|until|finally)\b")
+_TOGETHER = re.compile(r"\b((?<!for a )while|whilst|as|with)\b")
 _NOUN_MARKS = frozenset(
-    words("the, a, an, its, his, her, their, on, in, of, at, from, over, under, through, into, onto")
+    words(
+        "the, a, an, its, his, her, their, on, in, of, at, from, over, under, through, into, onto, with, "
+        "by, like"
+    )
 )
 _MANNERS = frozenset(words("pace, crawl, speed, rate, tempo"))
 """How fast, after “at”, and no motion: “at a leisurely pace”."""
-_LIGHT_VERBS = frozenset(
-    words(
-        "do, does, doing, did, make, makes, making, made, take, takes, taking, give, gives, giving, "
-        "perform, performs, performing, have, has, having"
-    )
-)
 
 
 @frozen
@@ -75,7 +55,7 @@ class Clause:
     follows: bool
     """Whether it happens after the clause before it, not at the same time."""
     part: str = "whole"
-    """What the words say it moves, of :data:`uni4d_shared.motions.PARTS`."""
+    """What the words say it moves: of :data:`uni4d_shared.motions.PARTS`, or another noun."""
 
     @property
     def verb(self) -> str:
@@ -83,8 +63,8 @@ class Clause:
         return self.match.verb
 
 
-def read_clauses(text: str) -> list[Clause]:
-    """The clauses of ``text`` in the order in which they happen."""
+def read_clauses(text: str, thing: str = "") -> list[Clause]:
+    """The clauses of ``text``, said of ``thing``, in the order in which they happen."""
     matches, modifiers = scan(text)
     matches = _verbs_only(matches, text)
     if not matches:
@@ -97,13 +77,37 @@ def read_clauses(text: str) -> list[Clause]:
         turns.append(bool(_IN_TURN.search(text[before.stop : after.start].lower())))
     if len(turns) > 1 and re.match(r"\W*(after|once)\b", text.lower()):
         turns[1] = True
-    clauses = []
+    turns = _listed(turns, text, matches)
+    clauses, last = [], Named()
     for index, match in enumerate(matches):
         stop = cuts[index + 1] if index + 1 < len(cuts) else len(text)
         mine = tuple(m for m in modifiers if cuts[index] <= m.start < stop)
-        part = part_named(text[cuts[index] : stop], match.verb)
-        clauses.append(Clause(match, mine, turns[index], part))
-    return _in_order(_inherited(_merged(clauses), text), text)
+        named = part_named(text[cuts[index] : match.start], match.phrase, text[match.stop : stop], thing)
+        if named.part == "whole" and not named.changes and last.subject:
+            named = last  # "the lid rattles and lifts off"
+        clauses.append(Clause(match, mine, turns[index], named.part))
+        last = named
+    return _in_order(_inherited(_merged(_without_landings(clauses)), text), text)
+
+
+def _listed(turns: list[bool], text: str, matches: list[VerbMatch]) -> list[bool]:
+    """“Takes off, hovers and then lands”: in a list whose last comes then, each waits for the one before."""
+    listed = list(turns)
+    for index in range(len(turns) - 2, 0, -1):
+        gap = text[matches[index - 1].stop : matches[index].start].lower()
+        if listed[index + 1] and "," in gap and not _TOGETHER.search(gap):
+            listed[index] = True
+    return listed
+
+
+def _without_landings(clauses: list[Clause]) -> list[Clause]:
+    """“Jumps over a car and lands”: that is the end of the jump, no fall of its own."""
+    kept = clauses[:1]
+    for before, clause in pairwise(clauses):
+        landing = re.match(r"(land|touch|come|came)", clause.match.phrase.lower())
+        if not (landing and clause.verb == "drop" and before.verb in ("jump", "tumble", "bounce")):
+            kept.append(clause)
+    return kept
 
 
 def beginnings(text: str) -> list[int]:
@@ -111,29 +115,26 @@ def beginnings(text: str) -> list[int]:
     return [0, *(found.end() for found in _JOINTS.finditer(text.lower()))]
 
 
-def part_named(text: str, verb: str) -> str:
-    """The part that ``text`` names and ``verb`` can move; ``whole`` without one."""
-    found = set(re.findall(r"[a-z]+", text.lower()))
-    for part, nouns in _PART_WORDS.items():
-        if verb in _MOVED[part] and found & set(nouns):
-            return part
-    return "whole"
-
-
-def names_a_part(word: str) -> bool:
-    """Whether a word is the name of a part, though it may be a verb too (“wheels”)."""
-    return any(word.lower() in nouns for nouns in _PART_WORDS.values())
-
-
 def _verbs_only(matches: list[VerbMatch], text: str) -> list[VerbMatch]:
     """Without nouns that look like verbs (“on the waves”), and “swings open” as the one verb that it is."""
-    verbs = [match for match in matches if not _is_noun(match, text)] or matches
+    subjects = [one for one, after in pairwise(matches) if _is_subject(one, after, text)]
+    verbs = [one for one in matches if one not in subjects and not _is_noun(one, text)] or matches
     kept: list[VerbMatch] = []
     for match in verbs:
         gap = text[kept[-1].stop : match.start] if kept else "-"
         resultative = match.verb in ("open", "close") and not gap.strip()
         kept.append(evolve(match, start=kept.pop().start) if resultative else match)
     return kept
+
+
+def _is_subject(match: VerbMatch, after: VerbMatch, text: str) -> bool:
+    """Whether it is the plural noun of which a verb right after it is said: “leaves shaking”, “arms wave”."""
+    gap, noun = text[match.stop : after.start].lower(), match.phrase.lower()
+    plural = noun.endswith("s") and re.fullmatch(r"\s+(are\s+)?(\w+ly\s+)?", gap)
+    said = after.phrase.lower().split()[0]
+    led = match.verb in ("approach", "leave") and not names_a_part(noun)  # "comes flying", "goes swimming"
+    resultative = after.verb in ("open", "close") and not said.endswith("ing") and not names_a_part(noun)
+    return bool(plural) and not led and not resultative and (said.endswith("ing") or not said.endswith("s"))
 
 
 def _is_noun(match: VerbMatch, text: str) -> bool:
@@ -144,7 +145,7 @@ def _is_noun(match: VerbMatch, text: str) -> bool:
         return True
     if not before or " " in match.phrase or match.phrase.lower().endswith("ing"):
         return False
-    done = len(before) > 1 and before[-1] in ("a", "an", "the") and before[-2] in _LIGHT_VERBS
+    done = len(before) > 1 and before[-1] in ("a", "an", "the") and before[-2] in LIGHT_VERBS
     return before[-1] in _NOUN_MARKS and not done
 
 
@@ -167,7 +168,7 @@ def _merged(clauses: list[Clause]) -> list[Clause]:
     kept: list[Clause] = []
     for clause in clauses:
         group = _current(kept)
-        again = next((i for i in group if kept[i].verb == clause.verb), None)
+        again = next((i for i in group if _same(kept[i], clause)), None)
         if again is None or clause.follows:
             kept.append(clause)
             continue
@@ -178,6 +179,11 @@ def _merged(clauses: list[Clause]) -> list[Clause]:
             part=part,
         )
     return kept
+
+
+def _same(one: Clause, other: Clause) -> bool:
+    apart = "whole" not in (one.part, other.part) and one.part != other.part
+    return one.verb == other.verb and not apart
 
 
 def _current(clauses: list[Clause]) -> range:
@@ -214,7 +220,7 @@ def _in_order(clauses: list[Clause], text: str) -> list[Clause]:
     for clause in clauses[1:]:
         before = ordered[-1]
         gap = text[before.match.stop : clause.match.start].lower()
-        together = re.search(r"\b((?<!for a )while|whilst|as|with)\b", gap)
+        together = _TOGETHER.search(gap)
         if re.search(r"\bafter\b(?! that)", gap):
             ordered[-1:] = [evolve(clause, follows=before.follows), evolve(before, follows=True)]
             continue

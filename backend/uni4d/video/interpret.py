@@ -11,9 +11,10 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import ArrayLike
 
-from uni4d.video.clauses import Clause, beginnings, names_a_part, part_named, read_clauses
+from uni4d.video.clauses import Clause, beginnings, read_clauses
 from uni4d.video.lexicon import Modifier, VerbMatch, find_modifiers, gerund, unknown_motions
 from uni4d.video.modifiers import Kind
+from uni4d.video.named_parts import LIT, names_a_part, part_named, played_by
 from uni4d.video.program import MotionProgram, Track
 from uni4d.video.verbs import DEFAULT_VERB, OPPOSITES, VERBS, Verb, words
 from uni4d_shared.errors import Uni4DError
@@ -77,9 +78,9 @@ def interpret(
     """
     text = query.motion_text.strip()
     notes: list[str] = []
-    clauses = read_clauses(text)
+    clauses = read_clauses(text, query.object_text)
     if not clauses:
-        clauses = [_stand_in(text, embed_text, notes)]
+        clauses = [_stand_in(text, query.object_text, embed_text, notes)]
     elif unknown := [w for w in unknown_motions(text, beginnings(text)) if not names_a_part(w)]:
         notes.append(_left_out(unknown, embed_text))
     groups = _groups(_with_company(clauses, query.object_text))
@@ -106,9 +107,10 @@ class _Told:
         return [modifier.value for modifier in self.modifiers if modifier.kind == kind]
 
 
-def _stand_in(text: str, embed_text: EmbedText | None, notes: list[str]) -> Clause:
+def _stand_in(text: str, thing: str, embed_text: EmbedText | None, notes: list[str]) -> Clause:
     """What stands for a text without a verb of the lexicon."""
     modifiers = tuple(find_modifiers(text))
+    named = part_named(_up_to_a_verb(text), "", text, thing)
     if not re.search(r"[^\W\d_]", text):
         name = DEFAULT_VERB
         notes.append(f"The prompt names no motion; it is {gerund(name)} gently.")
@@ -117,7 +119,17 @@ def _stand_in(text: str, embed_text: EmbedText | None, notes: list[str]) -> Clau
     else:
         name, cosine = nearest_verb(text, embed_text)
         notes.append(f"Unknown motion “{text}”; the nearest verb is “{gerund(name)}” (cosine {cosine:.2f}).")
-    return Clause(VerbMatch(name, text, 0, len(text)), modifiers, follows=False, part=part_named(text, name))
+    return Clause(VerbMatch(name, text, 0, len(text)), modifiers, follows=False, part=named.part)
+
+
+def _up_to_a_verb(text: str) -> str:
+    """What stands before the first word in -s or -ing that is no part's name: the subject of a verb that the
+    lexicon lacks."""
+    for found in re.finditer(r"[a-z]+", text.lower()):
+        word = found.group()
+        if word.endswith(("s", "ing")) and word not in ("its", "his") and not names_a_part(word):
+            return text[: found.start()]
+    return text
 
 
 def _left_out(unknown: list[str], embed_text: EmbedText | None) -> str:
@@ -174,7 +186,14 @@ def _with_company(clauses: list[Clause], object_text: str) -> list[_Told]:
     return told
 
 
-_UNDONE_BY = {"open": "close", "grow": "shrink", "rise": "drop", "approach": "leave", "light_up": "fade"}
+_UNDONE_BY = {
+    "open": "close",
+    "grow": "shrink",
+    "rise": "drop",
+    "drop": "rise",
+    "approach": "leave",
+    "light_up": "fade",
+}
 """Verb → the one that brings it back again: “opens and back”."""
 
 _DEPARTING = frozenset({"walk", "run", "drive", "fly", "slide", "roll", "swim", "jump", "bounce"})
@@ -184,14 +203,11 @@ _DEPARTING = frozenset({"walk", "run", "drive", "fly", "slide", "roll", "swim", 
 def _played(clause: Clause, paths: set[Any]) -> list[str]:
     """The clause's verb as the words about it make it, and the path that it takes with it."""
     verb = clause.verb
-    if clause.part in ("wheels", "blades") and verb in ("orbit", "circle", "roll"):
-        return ["spin"]
-    if clause.part == "head" and verb == "spin":
-        return ["look"]
-    if clause.part == "drawer" and verb == "slide":
-        return ["open"]
-    if clause.part in ("door", "lid") and verb in ("swing", "slide", "spin", "rise", "leave"):
-        return ["open"]
+    if clause.part != "whole":
+        turns = "circle" in paths and VERBS[verb].layer != "light"
+        return ["spin" if turns and clause.part != "head" else played_by(clause.part, verb)]
+    if "around" in paths and verb in ("spin", "slide", "hover"):
+        return ["orbit"]  # "revolves around the earth"
     if "circle" in paths and verb == "fly":
         return ["circle"]
     if "circle" in paths and verb in _GROUNDED:
@@ -208,7 +224,7 @@ def _groups(told: list[_Told]) -> list[list[_Told]]:
     for one in told:
         if one.follows or not groups:
             groups.append([])
-        if all(one.verb.name != other.verb.name for other in groups[-1]):
+        if all((one.verb.name, one.part) != (other.verb.name, other.part) for other in groups[-1]):
             groups[-1].append(one)
     return groups
 
@@ -287,7 +303,8 @@ def _amplitude(told: _Told, part: str, amplitude: float) -> float:
 
 def _part(told: _Told, object_text: str) -> str:
     """The part that was named, or the one that a thing of this name has for this verb."""
-    if told.part != "whole":
+    shines = told.verb.layer == "light" and told.part in LIT
+    if told.part != "whole" and not shines:
         return told.part
     things = set(_words(object_text))
     if told.verb.layer == "light" and _LAMPS & things:

@@ -22,7 +22,8 @@ from uni4d.video.interpret import EmbedText, interpret
 from uni4d.video.lexicon import gerund
 from uni4d.video.motions import colors_at, points_at
 from uni4d.video.motions.light import LIGHTS
-from uni4d.video.program import MotionProgram
+from uni4d.video.named_parts import LIMB_VERBS, ON_THE_HEAD
+from uni4d.video.program import MotionProgram, Track
 from uni4d.video.scene import FilmMesh
 from uni4d_shared.cameras import scaled
 from uni4d_shared.errors import Uni4DError
@@ -116,13 +117,22 @@ def _frames(program: MotionProgram, config: AnimateConfig) -> int:
 
 
 def on_the_body(program: MotionProgram, body: Body) -> MotionProgram:
-    """With a note for each part that the mesh does not have; the whole moves instead."""
-    for part in dict.fromkeys(track.part for track in program.tracks):
-        if not body.has(part):
-            verbs = ", ".join(gerund(track.verb) for track in program.tracks if track.part == part)
-            note = f"The mesh has no separate {part}: the whole is {verbs}."
-            tracks = tuple(evolve(t, part="whole") if t.part == part else t for t in program.tracks)
-            program = evolve(program, tracks=tracks).with_note(note)
+    """With the parts of :data:`uni4d_shared.motions.PARTS` that the mesh has, and no others. A limb's own
+    verb finds it; for a part on the head the head moves, for any other the whole: both are noted."""
+    tracks: list[Track] = []
+    notes: list[tuple[str, str, str]] = []
+    for track in program.tracks:
+        part = track.part
+        if body.has(part) or track.verb in LIMB_VERBS.get(part, ()):
+            tracks.append(track if body.has(part) else evolve(track, part="whole"))
+            continue
+        instead = "head" if part in ON_THE_HEAD else "whole"
+        tracks.append(evolve(track, part=instead))
+        notes.append((part, instead, gerund(track.verb)))
+    program = evolve(program, tracks=tuple(tracks))
+    for part, instead in dict.fromkeys((part, instead) for part, instead, _ in notes):
+        verbs = ", ".join(dict.fromkeys(verb for other, _, verb in notes if other == part))
+        program = program.with_note(f"The mesh has no separate {part}: the {instead} is {verbs}.")
     return program
 
 

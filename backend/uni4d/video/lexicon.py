@@ -19,6 +19,7 @@ from uni4d.video.thesaurus import MORE_WORDS
 from uni4d.video.verbs import VERBS, words
 
 __all__ = [
+    "LIGHT_VERBS",
     "Modifier",
     "VerbMatch",
     "find_modifiers",
@@ -103,6 +104,7 @@ _IRREGULAR = {
     "lie": "lay lying",
     "sit": "sat sitting",
     "do": "does did doing done",
+    "breath": "breaths",
     "blow": "blew blown blowing",
     "slide": "slid sliding",
     "spring": "sprang sprung springing",
@@ -135,7 +137,7 @@ def _bases() -> dict[str, str]:
 
 def _inflections(word: str) -> set[str]:
     if word in _IRREGULAR:
-        return {word, word + "s", *_IRREGULAR[word].split()}
+        return {word, word + ("es" if word.endswith("ch") else "s"), *_IRREGULAR[word].split()}
     doubled = (
         len(word) >= 3
         and word[-1] not in "aeiouwxy"
@@ -192,10 +194,28 @@ def _tokens(text: str) -> list[_Token]:
     tokens = []
     for match in re.finditer(r"[a-z]+|\d+", text.lower()):
         word = match.group()
-        if word in _SKIPPED:
+        if word in _SKIPPED or _only_again(text.lower(), match):
             continue
         tokens.append(_Token(bases.get(word, word), match.start(), match.end()))
     return tokens
+
+
+_AGAIN = re.compile(
+    r"back (?:again |all the way |right )?(?:up|down|in|inside|out|on|off|over|open|shut)\b(?! and)"
+)
+_BEFORE_AGAIN = re.compile(r"(\w+) +$")
+_BY_ITSELF = frozenset(words("and, then, it, to, lean, leans, leaning"))
+
+
+def _only_again(text: str, match: re.Match[str]) -> bool:
+    """Whether the word is *back* between a verb and its particle: “climbs back up” climbs up."""
+    before = _BEFORE_AGAIN.search(text[: match.start()])
+    return bool(
+        match.group() == "back"
+        and before
+        and before.group(1) not in _BY_ITSELF
+        and _AGAIN.match(text, match.start())
+    )
 
 
 _LONGEST = 5
@@ -230,7 +250,18 @@ def scan(text: str) -> tuple[list[VerbMatch], list[Modifier]]:
     for phrase, first, last in _longest_matches(tokens, _known()):
         start, stop = tokens[first].start, tokens[last - 1].stop
         if phrase not in _phrases():
-            note(_effects()[phrase], start, stop)
+            if not _is_another_word(phrase, text[:start].lower(), text[stop:].lower()):
+                note(_effects()[phrase], start, stop)
+            if phrase in ("around", "round") and _AROUND.match(text[stop:].lower()):
+                note((("path", "around"),), start, stop)
+            continue
+        if (
+            phrase == "back up"
+            and verbs
+            and verbs[-1].verb in ("drop", "squash")
+            and "back up" in text.lower()
+        ):
+            note((("path", "return"),), start, stop)
             continue
         verbs.append(VerbMatch(_phrases()[phrase], text[start:stop], start, stop))
         note(IMPLIED.get(phrase, ()), start, stop)
@@ -238,6 +269,20 @@ def scan(text: str) -> tuple[list[VerbMatch], list[Modifier]]:
             times = math.ceil(number / 2) if phrase == "step" else number  # two steps are one cycle of a walk
             note((("count", float(times)),), tokens[first - 1].start, stop)
     return verbs, modifiers
+
+
+_AROUND = re.compile(
+    r" +(?:the|a|an|its|his|her|their|us|me|you)\b(?! (?:own |vertical )?(?:axis|corner|middle|spot))"
+)
+"""Around something, which is not itself."""
+
+
+def _is_another_word(phrase: str, before: str, after: str) -> bool:
+    """Whether *off* only tells from where (“jumps off the worktop” does not go away), and *back* is a
+    body's."""
+    if phrase == "off":
+        return re.match(r" +(of |the|a|an|its|his|her|their)\b", after) is not None
+    return phrase == "back" and re.search(r"\b(the|its|his|her|their) +$", before) is not None
 
 
 @cache
@@ -264,23 +309,48 @@ def unknown_motions(text: str, beginnings: Sequence[int] = (0,)) -> list[str]:
     found = []
     for match in re.finditer(r"[a-z]+", text.lower()):
         word = match.group()
-        if word in _bases() or word in _SKIPPED:
+        if word in _bases() or word in _SKIPPED or word in LIGHT_VERBS:
             continue
         begins = [
             start for start in beginnings if start <= match.start() and not _says(text[start : match.start()])
         ]
         form = verb_form(word)
-        said = bool(begins) and form is not None and (form.verb.moves or _must_be_a_verb(text, match, begins))
-        if said or (len(word) > 4 and word.endswith("ing")):
+        moves = form is not None and form.verb.moves
+        said = bool(begins) and (moves or _must_be_a_verb(text, match, begins))
+        if said or (len(word) > 4 and word.endswith("ing") and word not in _THINGS_IN_ING):
             found.append(text[match.start() : match.end()])
     return found
 
 
+LIGHT_VERBS = frozenset(
+    words(
+        "do, does, doing, did, make, makes, making, made, take, takes, taking, give, gives, giving, "
+        "perform, performs, performing, have, has, having"
+    )
+)
+"""Verbs whose noun is the motion: “gives a wave”."""
+
+_THINGS_IN_ING = frozenset(
+    words("morning, evening, ceiling, spring, string, king, something, everything, railing, building")
+)
+
+
+_PARALLEL = re.compile(r"(?:(\w+)\W+)?\b(?:and|then|while|but)\W*(?:then\W*)?$")
+
+
 def _must_be_a_verb(text: str, match: re.Match[str], begins: Sequence[int]) -> bool:
+    """In *-s* where a verb must stand: at the very beginning, after *then*, and after *and* when a verb or an
+    adverb stands before that (“hovers and recites a poem”, not “its arms and ears”)."""
     after = re.match(r"\W*([a-z]+)", text[match.end() :].lower())
-    if not match.group().endswith("s") or (after and after.group(1) in motion_words()):
+    if not match.group().endswith(("s", "ing")) or (after and after.group(1) in motion_words()):
         return False
-    return any(start == 0 or re.search(r"\bthen\W*$", text[:start].lower()) for start in begins)
+    for start in begins:
+        joined = _PARALLEL.search(text[:start].lower())
+        before = joined.group(1) if joined else None
+        spoken = before is not None and (before in _bases() or before in _SKIPPED or before.endswith("ly"))
+        if start == 0 or spoken or re.search(r"\bthen\W*$", text[:start].lower()):
+            return True
+    return False
 
 
 def _says(text: str) -> bool:

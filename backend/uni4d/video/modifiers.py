@@ -11,7 +11,8 @@ An effect is ``(kind, value)``:
 ``size``       times its size in the end
 ``direction``  unit vector in the world (the object faces −Y, its own left is +X, up is +Z)
 ``turning``    +1 counter-clockwise seen from above, −1 clockwise
-``path``       ``circle``, ``place`` (on the spot), ``return`` (there and back), ``away`` or ``toward``
+``path``       ``circle``, ``place`` (on the spot), ``return`` (there and back), ``away``, ``toward`` or
+               ``around`` (something, not itself)
 =============  ================================================================================
 """
 
@@ -71,7 +72,7 @@ _FIXED: tuple[tuple[str, tuple[Effect, ...]], ...] = (
     ("upward, upwards, straight up, into sky, into air, skyward, skywards", (("direction", _UP),)),
     ("downward, downwards, straight down, to ground, to floor", (("direction", _DOWN),)),
     ("forward, forwards, ahead, straight ahead", (("direction", _AHEAD),)),
-    ("backward, backwards", (("direction", _BACK),)),
+    ("backward, backwards, back", (("direction", _BACK),)),
     ("left, leftward, leftwards", (("direction", _LEFT),)),
     (
         "sideways, side to side, from side to side, left and right, left to right, from left to right, "
@@ -81,7 +82,10 @@ _FIXED: tuple[tuple[str, tuple[Effect, ...]], ...] = (
     ("right, rightward, rightwards", (("direction", _RIGHT),)),
     ("up and down", (("direction", _UP), ("path", "return"))),
     ("back and forth, to and fro, forward and backward", (("direction", _AHEAD), ("path", "return"))),
-    ("in and out, out and in, out and back, out and back in, and back again", (("path", "return"),)),
+    (
+        "in and out, out and in, out and back, out and back in, and back again, back down",
+        (("path", "return"),),
+    ),
     (
         "in circle, in loop, around in circle, round in circle, around, round, round and round, "
         "around and around, in ring, in wide circle, in large circle, in big circle, in small circle, "

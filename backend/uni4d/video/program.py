@@ -15,6 +15,7 @@ from typing import Any
 
 import cattrs
 from attrs import Attribute, evolve, field, fields, frozen
+from attrs.validators import matches_re
 from cattrs.gen import make_dict_structure_fn
 
 from uni4d_shared.errors import Uni4DError
@@ -82,8 +83,10 @@ class Track:
     given."""
     phase: float = field(default=0.0, converter=_float, validator=_number())
     """Cycles that have passed at the start."""
-    part: str = field(default="whole", validator=_one_of(PARTS))
-    """What moves, of :data:`uni4d_shared.motions.PARTS`."""
+    part: str = field(default="whole", validator=matches_re(r"[a-z]+"))
+    """What moves, of :data:`uni4d_shared.motions.PARTS`. Words may name another thing (a pendulum): that
+    holds until the program meets a mesh (:func:`uni4d.video.kinematic.on_the_body`); none is read or
+    written with it."""
     start: float = field(default=0.0, converter=_float, validator=_number())
     """When it begins, as a share of the clip."""
     stop: float = field(default=1.0, converter=_float, validator=_number())
@@ -219,6 +222,8 @@ def _fields_only(kind: type) -> Callable[[Any, Any], Any]:
     def check(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
             raise ValueError(f"got {value!r}, expected an object with fields")
+        if kind is Track and (part := value.get("part", "whole")) not in PARTS:
+            raise ValueError(f"part is {part!r}, expected one of: {', '.join(PARTS)}")
         return read(value, kind)
 
     return check

@@ -80,11 +80,11 @@ _WORDS = {
     ),
     "shrink": "get smaller, become smaller, dwindle, deflate, contract, diminish, halve in size",
     "melt": "dissolve, liquefy, sag, wilt, thaw, droop",
-    "swim": "slither, swim around, crawl, snake, paddle",
+    "swim": "slither, swim around, snake, paddle",
     # --- parts -------------------------------------------------------------------------------------
     "walk": (
-        "stroll, march, stride, step, trot, strut, wander, toddle, hike, pace, prance, plod, limp, walk in "
-        "place, sneak, tiptoe, shuffle, waddle, scuttle, stomp, amble, trudge, creep, saunter"
+        "stroll, crawl, march, stride, step, trot, strut, wander, toddle, hike, pace, prance, plod, limp, "
+        "walk in place, sneak, tiptoe, shuffle, waddle, scuttle, stomp, amble, trudge, creep, saunter"
     ),
     "run": "sprint, gallop, jog, dash, scamper, race, rush, canter, chase, scurry",
     "nod": "nod head, bob head, peck, nod off, headbang, agree, lower head, dip head, hang head",

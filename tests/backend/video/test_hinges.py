@@ -211,3 +211,13 @@ def test_furniture_opens(
     swung = np.linalg.norm(end - moving.vertices, axis=1)[moving.faces].max(axis=1) > 1e-4
     area = moving.face_areas
     assert share[0] < area[swung].sum() / area.sum() < share[1]
+
+
+def test_a_lid_that_rattles_does_it_alone() -> None:
+    mesh = laptop(0.0)
+    body = Body.from_mesh(mesh.vertices, mesh.faces, samples=2000)
+    assert body.lid is not None
+    rattling = MotionProgram((Track("shake", part="lid"),), 1.0)
+    moved = np.linalg.norm(points_at(mesh.vertices, body, rattling, 0.1) - mesh.vertices, axis=1)
+    assert moved[:8].max() < 1e-9, "the base stays"
+    assert moved[8:].min() > 0.01

@@ -179,7 +179,7 @@ def test_one_after_the_other_or_at_the_same_time() -> None:
         ("a chest", "opens", "open", "lid"),
         ("a desk", "a drawer slides out", "open", "drawer"),
         ("a flower", "opens", "open", "whole"),
-        ("an owl", "spins its head", "look", "whole"),
+        ("an owl", "spins its head", "look", "head"),
     ],
 )
 def test_a_part_is_named_or_follows_from_what_the_thing_is(
@@ -234,3 +234,58 @@ def test_a_verb_that_is_no_motion_is_named_with_the_nearest(embed: Callable[[str
     assert [track.verb for track in program.tracks] == ["walk"]
     assert "juggles (nearest verb: “" in program.notes[0]
     assert interpret(Query("robot moves", "robot", "arms wave"), duration=2.0, embed_text=embed).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("thing", "motion", "moved"),
+    [
+        ("a grandfather clock", "the pendulum swings", [("swing", "pendulum")]),
+        ("a pendulum", "the pendulum swings", [("swing", "whole")]),
+        ("a dog", "wags its tail", [("wag", "tail")]),
+        ("a doll", "turns her head", [("look", "head")]),
+        ("a lizard", "walks as its tail swishes", [("walk", "whole"), ("wag", "tail")]),
+        ("a pan", "the lid rattles and then opens", [("shake", "lid"), ("open", "lid")]),
+        ("a cat", "its ears twitch as it jumps", [("shake", "ears"), ("jump", "whole")]),
+        ("a palm tree", "leaves shaking", [("shake", "leaves")]),
+        ("a puppy", "chases its tail", [("orbit", "whole")]),
+        ("a seal", "slides on its belly", [("slide", "whole")]),
+        ("a robot", "does a little dance", [("dance", "whole")]),
+    ],
+)
+def test_a_part_is_the_subject_or_what_the_verb_moves(
+    thing: str, motion: str, moved: list[tuple[str, str]]
+) -> None:
+    assert [(track.verb, track.part) for track in program(motion, thing).tracks] == moved
+
+
+@pytest.mark.parametrize(
+    ("motion", "verbs"),
+    [
+        ("drops and climbs back up", ("drop", "rise")),
+        ("goes up and comes back down", ("rise", "drop")),
+        ("goes up and back down", ("rise", "drop")),
+        ("jumps off the table", ("jump",)),
+        ("jumps off", ("jump", "leave")),
+        ("revolves around the sun", ("orbit",)),
+        ("revolves around its axis", ("spin",)),
+        ("jumps over a log and lands", ("jump",)),
+        ("pulsates with light", ("pulse",)),
+    ],
+)
+def test_a_particle_or_a_noun_is_no_motion_of_its_own(motion: str, verbs: tuple[str, ...]) -> None:
+    assert program(motion).verbs == verbs
+
+
+def test_in_a_list_that_ends_with_then_each_waits_for_the_one_before() -> None:
+    rise, hover, drop = interpret(
+        Query("a drone moves", "a drone", "takes off, hovers and then lands"), duration=8.0
+    ).tracks
+    assert (rise.verb, hover.verb, drop.verb) == ("rise", "hover", "drop")
+    assert rise.stop <= hover.start < hover.stop <= drop.start
+
+
+def test_a_verb_of_no_motion_after_and_is_named(embed: Callable[[str], np.ndarray]) -> None:
+    made = program("hovers and recites a poem", embed_text=embed)
+    assert made.verbs == ("hover",)
+    assert "recites (nearest verb: “" in made.notes[0]
+    assert program("waves its arms and legs", embed_text=embed).notes == ()

@@ -9,6 +9,8 @@ from uni4d.library.geometry import Material, TexturedMesh
 from uni4d.splatting import rasterise, splats_from_mesh
 from uni4d.video import animate
 from uni4d.video.body import Body
+from uni4d.video.kinematic import on_the_body
+from uni4d.video.motions import points_at
 from uni4d.video.program import MotionProgram, Track
 from uni4d_shared.cameras import orbit_rig
 from uni4d_shared.errors import Uni4DError
@@ -155,3 +157,26 @@ def test_an_unknown_model_is_refused(lamp: TexturedMesh, views: ViewSet) -> None
 def test_a_mesh_without_surface_is_refused() -> None:
     with pytest.raises(Uni4DError, match="no surface"):
         Body.from_mesh(np.zeros((3, 3)), np.array([[0, 1, 2]]))
+
+
+def test_a_part_that_the_mesh_lacks_is_replaced_and_it_is_said(lamp: TexturedMesh) -> None:
+    body = Body.from_mesh(lamp.vertices, lamp.faces, samples=2000)
+    named = MotionProgram(
+        (Track("swing", part="pendulum"), Track("shake", part="ears"), Track("wag", part="tail")), 2.0
+    )
+    played = on_the_body(named, body)
+    assert [track.part for track in played.tracks] == ["whole", "head", "whole"]
+    assert played.notes == (
+        "The mesh has no separate pendulum: the whole is swinging.",
+        "The mesh has no separate ears: the head is shaking.",
+    )
+    assert MotionProgram.from_dict(played.to_dict()) == played
+
+
+def test_a_head_that_tilts_leaves_the_foot_where_it_is(lamp: TexturedMesh) -> None:
+    body = Body.from_mesh(lamp.vertices, lamp.faces, samples=2000)
+    tilting = MotionProgram((Track("tilt", part="head"),), 2.0)
+    moved = np.linalg.norm(points_at(lamp.vertices, body, tilting, 1.0) - lamp.vertices, axis=1)
+    height = body.height_of(lamp.vertices)
+    assert moved[height < 0.2].max() < 1e-9
+    assert moved[height > 0.9].max() > 0.05 * body.size[2]

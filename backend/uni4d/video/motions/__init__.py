@@ -49,10 +49,23 @@ def points_at(rest: ArrayLike, body: Body, program: MotionProgram, time: float) 
         if track.part in ("wheels", "blades") and body.has(track.part):
             points = turn_part(points, at_rest, body, track, phase)
             continue
-        moved = MOTIONS[track.verb](points, at_rest, body, track, phase)
+        moved = _moved(points, at_rest, body, track, phase)
         share = _presence(track, phase)
         points = moved if share >= 1.0 else points + share * (moved - points)
     return points
+
+
+def _moved(points: Array, rest: Array, body: Body, track: Track, phase: float) -> Array:
+    """A head, lid, door or drawer that shakes, tilts or rises does it alone, about its own base and by its
+    own size; its neck bends."""
+    motion = MOTIONS[track.verb]
+    if track.part not in _APART or track.verb in ARTICULATED or not body.has(track.part):
+        return motion(points, rest, body, track, phase)
+    moved = motion(points, rest, body.alone(track.part), track, phase)
+    return points + body.carries(track.part, rest)[:, None] * (moved - points)
+
+
+_APART = ("head", "lid", "door", "drawer")
 
 
 def colors_at(colors: ArrayLike, rest: ArrayLike, body: Body, program: MotionProgram, time: float) -> Array:

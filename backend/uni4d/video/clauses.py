@@ -145,6 +145,8 @@ def _is_noun(match: VerbMatch, text: str) -> bool:
         return True
     if not before or " " in match.phrase or match.phrase.lower().endswith("ing"):
         return False
+    if re.search(r"\bwith (a|an) \w+\W*$", text[: match.start].lower()):
+        return True  # "with a blue light"
     done = len(before) > 1 and before[-1] in ("a", "an", "the") and before[-2] in LIGHT_VERBS
     return before[-1] in _NOUN_MARKS and not done
 

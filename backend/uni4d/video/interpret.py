@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from uni4d.video.clauses import Clause, beginnings, read_clauses
 from uni4d.video.lexicon import Modifier, VerbMatch, find_modifiers, gerund, unknown_motions
 from uni4d.video.modifiers import Kind
-from uni4d.video.named_parts import LIT, names_a_part, part_named, played_by
+from uni4d.video.named_parts import LIMB_VERBS, LIT, names_a_part, part_named, played_by
 from uni4d.video.program import MotionProgram, Track
 from uni4d.video.verbs import DEFAULT_VERB, OPPOSITES, VERBS, Verb, words
 from uni4d_shared.errors import Uni4DError
@@ -212,6 +212,8 @@ def _played(clause: Clause, paths: set[Any]) -> list[str]:
         return ["circle"]
     if "circle" in paths and verb in _GROUNDED:
         return ["orbit"] if VERBS[verb].layer == "path" else [verb, "orbit"]
+    if verb in ("hover", "fly") and {"up", "down"} & paths:
+        return ["rise" if "up" in paths else "drop"]
     for word, path in (("away", "leave"), ("toward", "approach")):
         if word in paths and verb in _DEPARTING:
             return [path] if verb in ("drive", "fly", "slide") else [verb, path]
@@ -224,9 +226,15 @@ def _groups(told: list[_Told]) -> list[list[_Told]]:
     for one in told:
         if one.follows or not groups:
             groups.append([])
-        if all((one.verb.name, one.part) != (other.verb.name, other.part) for other in groups[-1]):
+        if not any(_again(one, other) for other in groups[-1]):
             groups[-1].append(one)
     return groups
+
+
+def _again(one: _Told, other: _Told) -> bool:
+    """Whether it is the same motion: of one part, or of a limb that its verb finds (“lifts a paw, waves”)."""
+    limb = one.verb.name in (LIMB_VERBS.get(one.part) or LIMB_VERBS.get(other.part, ()))
+    return one.verb == other.verb and (one.part == other.part or (limb and "whole" in (one.part, other.part)))
 
 
 def _seconds(told: _Told) -> float:

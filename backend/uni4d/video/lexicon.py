@@ -278,9 +278,9 @@ _AROUND = re.compile(
 
 
 def _is_another_word(phrase: str, before: str, after: str) -> bool:
-    """Whether *off* only tells from where (“jumps off the worktop” does not go away), and *back* is a
-    body's."""
-    if phrase == "off":
+    """Whether *off* only tells from where (“jumps off the worktop” does not go away), *down* where (“down
+    the river”), and *back* is a body's."""
+    if phrase in ("off", "up", "down"):
         return re.match(r" +(of |the|a|an|its|his|her|their)\b", after) is not None
     return phrase == "back" and re.search(r"\b(the|its|his|her|their) +$", before) is not None
 
@@ -309,7 +309,7 @@ def unknown_motions(text: str, beginnings: Sequence[int] = (0,)) -> list[str]:
     found = []
     for match in re.finditer(r"[a-z]+", text.lower()):
         word = match.group()
-        if word in _bases() or word in _SKIPPED or word in LIGHT_VERBS:
+        if word in _bases() or word in _SKIPPED or word in LIGHT_VERBS or word in _ENDS:
             continue
         begins = [
             start for start in beginnings if start <= match.start() and not _says(text[start : match.start()])
@@ -330,8 +330,13 @@ LIGHT_VERBS = frozenset(
 )
 """Verbs whose noun is the motion: “gives a wave”."""
 
+_ENDS = frozenset(
+    words("stops, stop, stopping, halts, halt, halting, pauses, pause, pausing, waits, wait, waiting")
+)
+"""What every motion does in the end."""
+
 _THINGS_IN_ING = frozenset(
-    words("morning, evening, ceiling, spring, string, king, something, everything, railing, building")
+    words("morning, evening, ceiling, spring, string, king, thing, something, everything, railing, building")
 )
 
 

@@ -11,8 +11,8 @@ An effect is ``(kind, value)``:
 ``size``       times its size in the end
 ``direction``  unit vector in the world (the object faces −Y, its own left is +X, up is +Z)
 ``turning``    +1 counter-clockwise seen from above, −1 clockwise
-``path``       ``circle``, ``place`` (on the spot), ``return`` (there and back), ``away``, ``toward`` or
-               ``around`` (something, not itself)
+``path``       ``circle``, ``place`` (on the spot), ``return`` (there and back), ``away``, ``toward``, ``up``,
+               ``down`` or ``around`` (something, not itself)
 =============  ================================================================================
 """
 
@@ -94,6 +94,8 @@ _FIXED: tuple[tuple[str, tuple[Effect, ...]], ...] = (
     ),
     ("in place, on spot", (("path", "place"),)),
     ("away, off, into distance, off into distance, out of sight", (("path", "away"),)),
+    ("up", (("path", "up"),)),
+    ("down", (("path", "down"),)),
     (
         "toward viewer, towards viewer, toward camera, towards camera, toward us, towards us, toward me, "
         "towards me, toward you, towards you, at us, closer, nearer",

@@ -22,7 +22,7 @@ MORE_WORDS: dict[str, str] = {
         "turn cartwheel"
     ),
     "rock": ("pitch back and forth, heave, lilt from side to side, totter back and forth, jounce"),
-    "swing": ("tick, tick tock, swing back, go to and fro, flail, ring, toll, brandish about"),
+    "swing": ("sweep, tick, tick tock, swing back, go to and fro, flail, ring, toll, brandish about"),
     "tilt": (
         "recline, "
         "heel, slope, cock, keel, tip forward, lean back, lean backward, careen, swerve, veer, "
@@ -30,6 +30,7 @@ MORE_WORDS: dict[str, str] = {
     ),
     "wobble": "lurch, flounder, wobble about, stumble, trip, boggle, sway drunkenly, teeter on edge",
     "shake": (
+        "flick, "
         "rustle, "
         "jolt, joggle, jostle, jerk, twitch, fidget, rumble, convulse, wince, flinch, quail, "
         "shudder all over, rev, clatter, jangle, jingle, throw fit, tremor, vibrate in place"
@@ -47,6 +48,7 @@ MORE_WORDS: dict[str, str] = {
     ),
     "orbit": "chase tail, chase own tail",
     "hover": (
+        "float up and down, fly up and down, "
         "rise and fall gently, tread water, drift up and down, hang motionless, dangle in air, "
         "hang in midair, stay in air"
     ),
@@ -59,8 +61,8 @@ MORE_WORDS: dict[str, str] = {
     "drop": (
         "slide down, "
         "descend, land, touch down, come down, go down, dive, nosedive, subside, alight, swoop down, "
-        "fall out of sky, settle, climb down, fly down, float down, glide down, drift down, "
-        "flutter down, sail down, move down, get down, lower, sink down, come in to land, plop, "
+        "fall out of sky, settle, climb down, drift down, "
+        "flutter down, move down, get down, lower, sink down, come in to land, plop, "
         "winch down, come down to earth, parachute down, spiral down"
     ),
     "slide": (

@@ -270,6 +270,11 @@ def test_a_part_is_the_subject_or_what_the_verb_moves(
         ("revolves around its axis", ("spin",)),
         ("jumps over a log and lands", ("jump",)),
         ("pulsates with light", ("pulse",)),
+        ("pulses with a blue light", ("pulse",)),
+        ("floats gently down", ("drop",)),
+        ("floats down the river", ("hover",)),
+        ("floats up and down", ("hover",)),
+        ("raises an arm and waves", ("wave",)),
     ],
 )
 def test_a_particle_or_a_noun_is_no_motion_of_its_own(motion: str, verbs: tuple[str, ...]) -> None:

@@ -233,8 +233,9 @@ def _groups(told: list[_Told]) -> list[list[_Told]]:
 
 def _again(one: _Told, other: _Told) -> bool:
     """Whether it is the same motion: of one part, or of a limb that its verb finds (“lifts a paw, waves”)."""
-    limb = one.verb.name in (LIMB_VERBS.get(one.part) or LIMB_VERBS.get(other.part, ()))
-    return one.verb == other.verb and (one.part == other.part or (limb and "whole" in (one.part, other.part)))
+    parts = {one.part, other.part}
+    limb = "whole" in parts and any(one.verb.name in LIMB_VERBS.get(part, ()) for part in parts)
+    return one.verb == other.verb and (len(parts) == 1 or limb)
 
 
 def _seconds(told: _Told) -> float:

@@ -12,6 +12,9 @@ __all__ = ["TrainingLog", "draw_curves"]
 
 Row = dict[str, float | str]
 
+_BESIDE = {"validation_loss": ("validation_loss_without", "validation_loss_exchanged")}
+"""Figure → those that are drawn beside it, dashed, for comparison."""
+
 
 @frozen
 class TrainingLog:
@@ -51,7 +54,6 @@ def draw_curves(rows: Sequence[Row], path: Path, title: str) -> None:
             "validation_loss",
             "validation_accuracy",
             "validation_recall_10",
-            "validation_loss_without",
             "validation_gate",
             "learning_rate",
         )
@@ -66,6 +68,12 @@ def draw_curves(rows: Sequence[Row], path: Path, title: str) -> None:
         for run in runs:
             mine = [row for row in rows if str(row.get("run", "")) == run and name in row]
             axes.plot([float(row["step"]) for row in mine], [float(row[name]) for row in mine], label=run)
+        for other in _BESIDE.get(name, ()):
+            known = [row for row in rows if other in row]
+            if known:
+                label = other.removeprefix(f"{name}_")
+                axes.plot(*zip(*((row["step"], row[other]) for row in known), strict=True), "--", label=label)
+                axes.legend(fontsize=7)
         axes.set_title(name.replace("_", " "), fontsize=9)
         axes.set_xlabel("step", fontsize=8)
         axes.grid(alpha=0.3)

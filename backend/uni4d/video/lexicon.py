@@ -316,7 +316,8 @@ def unknown_motions(text: str, beginnings: Sequence[int] = (0,)) -> list[str]:
         ]
         form = verb_form(word)
         moves = form is not None and form.verb.moves
-        said = bool(begins) and (moves or _must_be_a_verb(text, match, begins))
+        led = _LED.search(text[: match.start()].lower())  # "the smoke rises"
+        said = bool(begins) and not led and (moves or _must_be_a_verb(text, match, begins))
         if said or (len(word) > 4 and word.endswith("ing") and word not in _THINGS_IN_ING):
             found.append(text[match.start() : match.end()])
     return found
@@ -330,6 +331,7 @@ LIGHT_VERBS = frozenset(
 )
 """Verbs whose noun is the motion: “gives a wave”."""
 
+_LED = re.compile(r"\b(the|a|an|its|his|her|their)\s+$")
 _ENDS = frozenset(
     words("stops, stop, stopping, halts, halt, halting, pauses, pause, pausing, waits, wait, waiting")
 )

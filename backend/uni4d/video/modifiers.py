@@ -101,6 +101,7 @@ _FIXED: tuple[tuple[str, tuple[Effect, ...]], ...] = (
         "towards me, toward you, towards you, at us, closer, nearer",
         (("path", "toward"),),
     ),
+    ("come to rest, come to stop, come to halt, to stop, to halt", ()),
     ("to half size, half size", (("size", 0.5),)),
     ("to double size, to twice size, twice size", (("size", 2.0),)),
 )
@@ -130,5 +131,7 @@ IMPLIED: dict[str, tuple[Effect, ...]] = {
     "speed past": (("speed", 2.0),),
     "back up": (("direction", _BACK),),
     "reverse": (("direction", _BACK),),
+    "go backward": (("direction", _BACK),),
+    "go backwards": (("direction", _BACK),),
 }
 """Verb phrases that say more than their verb."""

@@ -116,6 +116,7 @@ _FILLERS = frozenset(
     )
 )
 _CONNECTIVES = re.compile(r"[,;:]|\b(?:while|whilst|as|and|then|with|but|before|until|when|after)\b")
+_LEADING = re.compile(r"(\b(the|its|his|her|their|both|all)|['’]s?) $")
 _DETERMINERS = frozenset(words("the, a, an, its, his, her, their, both, all, each"))
 _PREPOSITIONS = (
     r"\b(on|onto|in|into|at|to|towards?|through|over|under|by|from|off|around|round|about|of|for|against|"
@@ -139,6 +140,9 @@ def part_named(before: str, said: str, after: str, thing: str = "") -> Named:
     ``thing`` is what the motion is of; its own names are no parts of it.
     """
     own = set(re.findall(r"[a-z]+", thing.lower()))
+    first, *more = said.lower().split() or [""]
+    if more and names_a_part(first) and first not in own and _LEADING.search(before.lower()):
+        return Named(_canonical(first), subject=True, changes=True)  # "the owl's head turns" is one phrase
     subject = _subject(before.lower())
     if subject is not None and subject not in own and subject not in _SURROUNDINGS:
         return Named(_canonical(subject), subject=True, changes=True)
@@ -157,7 +161,7 @@ def _canonical(noun: str) -> str:
 
 def _subject(before: str) -> str | None:
     """The noun that stands before the verb, by its article or because it is a part's."""
-    found = re.findall(r"[a-z]+", _CONNECTIVES.split(before)[-1])
+    found = re.findall(r"[a-z]+", _CONNECTIVES.split(before)[-1].replace("'s", "").replace("’s", ""))
     if LIGHT_VERBS & set(found):
         return None  # "does a little dance"
     if "of" in found[1:]:

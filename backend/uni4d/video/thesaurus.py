@@ -17,6 +17,7 @@ MORE_WORDS: dict[str, str] = {
     ),
     "roll": "bowl, rumble along, capsize",
     "tumble": (
+        "turn upside down, "
         "somersault over, turn head over heel, do cartwheel, do somersault, do backflip, handspring, "
         "do handstand, do forward roll, somersault forward, go head over heel, turn somersault, "
         "turn cartwheel"
@@ -70,6 +71,7 @@ MORE_WORDS: dict[str, str] = {
         "dodge, sidle along, move sideways, shunt, sweep across"
     ),
     "drive": (
+        "go backward, go backwards, "
         "taxi, accelerate, travel forward, roll forward on wheel, trundle along, speed, hurtle, "
         "race forward, career, tear along, motor along, chug, chug along, putter, putt, puff along, "
         "pootle, steam along, rattle along, roll up, zip, zip along, whizz past, zoom around, brake, "

@@ -276,6 +276,9 @@ class FitConfig:
     """Steps on the photographs, at rest."""
     iterations: int = _bounded(300, 0, 100_000)
     """Steps of the joint fit over all frames."""
+    finer: int = _bounded(1, 1, 4)
+    """The fit draws its pictures that many times as wide and averages them; give 2 with photographs that are
+    twice as wide as the clip, for the sharpest silhouettes."""
     deformation: str = field(default="nodes", validator=validators.in_(("nodes", "hexplane")))
     """``nodes`` on the mesh, or ``hexplane``: free splats as in DreamGaussian4D, for comparison."""
     length_scale: float = _bounded(3.0, 0.5, 100)

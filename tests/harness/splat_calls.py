@@ -76,6 +76,7 @@ class Call:
         means, quaternions, scales, opacities, colors = splats
         return rasterise(
             *(means, quaternions, scales, opacities, colors, seen_by, background, implementation),
+            low_pass=0.3,
             antialiased=self.antialiased,
             **other,
         )

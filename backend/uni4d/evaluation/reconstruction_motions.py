@@ -259,6 +259,7 @@ MOTIONS: dict[str, Motion] = {
         "drives to and fro on turning wheels",
         _program({"verb": "drive", "amplitude": 0.25, "axis": (0.0, -1.0, 0.0)}),
     ),
+    "wave": Motion("waves and looks around", _program({"verb": "wave", "cycles": 2.0}, {"verb": "twist"})),
     "exercise": Motion("lifts one arm after the other and kicks", _exercise),
     "bend": Motion("bends sideways and forwards, and breathes", _bend),
     "dance": Motion("dances", _program({"verb": "dance", "cycles": 1.0})),

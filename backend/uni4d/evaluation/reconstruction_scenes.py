@@ -12,7 +12,7 @@ from attrs import field, frozen, validators
 from numpy.typing import ArrayLike
 
 from uni4d.evaluation.reconstruction_motions import MOTIONS, Motion
-from uni4d_shared.cameras import bounding_sphere, orbit_rig
+from uni4d_shared.cameras import bounding_sphere, orbit_rig, scaled
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.types import Camera
 
@@ -43,6 +43,10 @@ _ROWS: tuple[Scene, ...] = (
     Scene("biplane-flies", "cartoon-biplane-200ed26f65", "fly", "rigid", "development"),
     Scene("toy-turns-head", "woodtoy-2a0e4ccbf6", "turn-head", "articulated", "development"),
     Scene("bear-dances", "teddybear-7f768f6c2e", "dance", "soft", "development"),
+    Scene("house-tumbles", "doll-house-5dd191db3f", "tumble", "rigid", "development"),
+    Scene("man-waves", "male01-842dca69a6", "wave", "articulated", "development"),
+    Scene("truck-drives", "truck-3f6e03f817", "drive", "articulated", "development"),
+    Scene("deer-bends", "deer-28a0a75953", "bend", "soft", "development"),
     Scene("lantern-glows", "japaneselantern-aa91c81c31", "lantern", "light", "development"),
     Scene("cube-tumbles", "rubix2-157205526b", "tumble", "rigid", "test"),
     Scene("train-rides", "toytrain-38a85931cf", "ride", "rigid", "test"),
@@ -75,11 +79,15 @@ def scenes_of(split: str, names: tuple[str, ...] = ()) -> list[Scene]:
 
 @frozen
 class Filming:
-    """How scenes are filmed. Every scene has the photographs of the pipeline, and at their size clips from
-    four of their cameras at right angles, the driving one first; held-out cameras stand between the rings."""
+    """How scenes are filmed. Every scene has photographs at rest from four rings of eight cameras, and clips
+    from four of them at right angles, the driving one first; held-out cameras stand between the rings."""
 
     size: int = field(default=400, validator=validators.ge(16))
-    """Width and height in pixels."""
+    """Width and height in pixels, of the clips and the held-out pictures."""
+    finer_photographs: int = field(default=2, validator=validators.ge(1))
+    """Photographs are that many times as wide: what is at rest can be looked at closely."""
+    elevations_degrees: tuple[float, ...] = (15.0, 45.0, -15.0, 75.0)
+    """Of the rings of photographs."""
     frames: int = field(default=24, validator=validators.ge(2))
     fps: float = 12.0
     held_out_frames: tuple[float, ...] = (2.0, 8.0, 14.0, 20.0, 3.5, 9.5, 15.5, 21.5)
@@ -87,13 +95,15 @@ class Filming:
     margin: float = 1.35
 
     def photographs(self, vertices: ArrayLike) -> tuple[Camera, ...]:
-        """The pipeline's rig about an object."""
+        """Eight cameras a ring."""
         centre, radius = bounding_sphere(vertices)
-        return orbit_rig(centre, radius, size=self.size, margin=self.margin)
+        elevations = [math.radians(degrees) for degrees in self.elevations_degrees]
+        size = self.finer_photographs * self.size
+        return orbit_rig(centre, radius, elevations=elevations, size=size, margin=self.margin)
 
     def clips(self, vertices: ArrayLike) -> tuple[Camera, ...]:
-        """Four photographs' cameras, 15° above the horizon."""
-        return self.photographs(vertices)[:8:2]
+        """Four cameras of the first ring, at the clips' size."""
+        return tuple(scaled(camera, self.size) for camera in self.photographs(vertices)[:8:2])
 
     def held_out(self, vertices: ArrayLike) -> tuple[Camera, ...]:
         """Three cameras 30° above the horizon, in directions that no photograph has."""

@@ -37,7 +37,7 @@ __all__ = ["HeldOut", "Truth", "film", "load_truth", "truth_folder"]
 
 Array = NDArray[Any]
 
-_RENDERING = "1"
+_RENDERING = "2"
 """Changes when the pictures of equal scenes do."""
 _AT_REST = -1
 
@@ -185,9 +185,10 @@ def _described(scene: Scene, glb: Path, light: str, filming: Filming, folder: Pa
     if scene.motion.glow is not None:
         arrays["glow"] = np.stack([scene.motion.glow(body, u) for u in shares]).astype(np.float32)
         arrays["glow_color"] = np.array(GLOW_COLOR, np.float32)
-    photographs, held_out = filming.photographs(body.rest), filming.held_out(body.rest)
-    shots = list(_shots(filming, times, len(photographs), len(held_out)))
-    cameras = (*photographs, *held_out)
+    photographs, clips = filming.photographs(body.rest), filming.clips(body.rest)
+    held_out = filming.held_out(body.rest)
+    shots = list(_shots(filming, times, len(photographs), len(clips), len(held_out)))
+    cameras = (*photographs, *clips, *held_out)
     key = _hash(_RENDERING, light, glb.read_bytes(), json.dumps(shots), *_bytes_of(arrays, cameras))
     if folder.is_dir() and _key_of(folder) != key:
         shutil.rmtree(folder)
@@ -204,7 +205,7 @@ def _key_of(folder: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def _shots(filming: Filming, times: list[float], photographs: int, held_out: int) -> Any:
+def _shots(filming: Filming, times: list[float], photographs: int, clips: int, held_out: int) -> Any:
     for camera in range(photographs):
         yield {
             "kind": "photograph",
@@ -212,15 +213,16 @@ def _shots(filming: Filming, times: list[float], photographs: int, held_out: int
             "camera": camera,
             "moment": _AT_REST,
         }
-    for camera in range(0, min(photographs, 8), 2):
+    for camera in range(clips):
         for frame in range(filming.frames):
-            file = f"clips/{camera // 2}/{frame:03d}.png"
-            yield {"kind": "clip", "file": file, "camera": camera, "moment": frame}
+            file = f"clips/{camera}/{frame:03d}.png"
+            yield {"kind": "clip", "file": file, "camera": photographs + camera, "moment": frame}
     for camera in range(held_out):
         for time in filming.held_out_frames:
             file = f"held-out/{camera}/{time:05.1f}.png"
             moment = times.index(time)
-            yield {"kind": "held-out", "file": file, "camera": photographs + camera, "moment": moment}
+            index = photographs + clips + camera
+            yield {"kind": "held-out", "file": file, "camera": index, "moment": moment}
 
 
 def _bytes_of(arrays: dict[str, Any], cameras: tuple[Camera, ...]) -> list[bytes]:

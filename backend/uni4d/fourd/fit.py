@@ -81,7 +81,7 @@ def fit(
     progress(0.2, "choosing control nodes")
     graph = build_node_graph(mesh.vertices, mesh.faces, config.nodes)
     radius = bounding_sphere(mesh.vertices)[1]
-    layers = _by_level([make_layers(bound, graph, own) for own in levels])
+    layers = _by_level([make_layers(bound, graph, own, config.finer) for own in levels])
     if config.deformation == "hexplane":
         moved = _by_hexplane(
             bound, graph, layers[-1], films, config, checkpoint, section(progress, 0.21, 0.97)

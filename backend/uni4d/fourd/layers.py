@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,13 +13,12 @@ from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.targets import Targets
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters
-from uni4d.splatting.projection import LOW_PASS
 from uni4d.splatting.rasterise import Rendered, rasterise
 
 __all__ = ["Layer", "make_layers"]
 
-_DENSITY = {0: 1, 1: 1, 2: 2, 3: 3}
-"""Levels below the clip's own size → one splat in so many is rendered."""
+_FINEST_DRAWING = 4
+"""A coarse picture is a fine one averaged, as the coarse frame is; it is drawn at most that many times as wide."""
 
 
 @dataclass
@@ -31,9 +29,10 @@ class Layer:
     splats: SplatParameters
     """Scales, opacities and colours are read at every rendering, so they may be optimised."""
     driver: SplatDriver
-    low_pass: float
-    """pixels², equal on the object at all levels: a coarse picture is a smaller copy of the fine one, with
-    its silhouette in the same place."""
+    coarser: int = 1
+    """How many times as wide the clip itself is."""
+    finer: int = 1
+    """Pictures are drawn that many times as wide as the clip's, and averaged."""
 
     def render(self, motion: MotionParameters, frame: int) -> Rendered:
         """The object in one frame."""
@@ -46,30 +45,13 @@ class Layer:
         return rasterise(
             *(means, quaternions, splats.scales, splats.opacities, splats.colors.clamp(max=1.0)),
             *(self.targets.camera, self.targets.background),
-            low_pass=self.low_pass,
+            finer=min(self.finer * self.coarser, _FINEST_DRAWING),
         )
 
 
-def make_layers(bound: BoundSplats, graph: NodeGraph, levels: list[Targets]) -> list[Layer]:
-    """One layer per level, coarse first; the last has all splats and the usual low-pass."""
-    full = levels[-1].camera.width
-    layers = []
-    for below, targets in zip(reversed(range(len(levels))), levels, strict=True):
-        own = _thinned(bound, _DENSITY[below])
-        low_pass = LOW_PASS * (targets.camera.width / full) ** 2
-        layers.append(Layer(targets, own.splats, SplatDriver(own, graph), low_pass))
-    return layers
-
-
-def _thinned(bound: BoundSplats, density: int) -> BoundSplats:
-    """Every ``density``-th splat (they lie in the order of the surface), grown to fill the gaps."""
-    if density == 1:
-        return bound
-    keep = torch.arange(0, len(bound), density)
-    splats = bound.splats.select(keep)
-    return replace(
-        bound,
-        splats=replace(splats, log_scales=splats.log_scales + 0.5 * math.log(density)),
-        face_index=bound.face_index[keep],
-        barycentric=bound.barycentric[keep],
-    )
+def make_layers(bound: BoundSplats, graph: NodeGraph, levels: list[Targets], finer: int = 1) -> list[Layer]:
+    """One layer per level, coarse first."""
+    driver, full = SplatDriver(bound, graph), levels[-1].camera.width
+    return [
+        Layer(targets, bound.splats, driver, round(full / targets.camera.width), finer) for targets in levels
+    ]

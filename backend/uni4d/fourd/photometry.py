@@ -83,17 +83,23 @@ class Lens:
     def linearised(self, frame: Frame, rendered: Rendered, points: Tensor, slack: float) -> Linearised:
         """What ``frame`` says about splats at ``points`` ``[N, 3]``; hidden are those that lie ``slack``
         metres and more behind the rendered depth."""
-        pixels, depths, moved = self.seen(points)
-        size = torch.tensor([self.width, self.height])
-        inside = ((pixels > 0) & (pixels < size)).all(1)
-        column, row = pixels.long().clamp(min=0).minimum(size - 1).unbind(1)
-        index = (inside & (depths < rendered.depth[row, column] + slack)).nonzero()[:, 0]
+        pixels, index = self.visible(rendered, points, slack)
+        moved = self.seen(points[index])[2]
         slopes = 0.5 * (frame.slopes + _slopes(rendered.image))
         planes = torch.cat([frame.image - rendered.image, slopes.flatten(2)], dim=-1)
         found = self._sampled(planes, pixels[index])
         residuals = found[:, :3]
         weights = _HUBER / residuals.norm(dim=1).clamp(min=_HUBER) / _NOISE**2
-        return Linearised(index, residuals, found[:, 3:].reshape(-1, 3, 2) @ moved[index], weights)
+        return Linearised(index, residuals, found[:, 3:].reshape(-1, 3, 2) @ moved, weights)
+
+    def visible(self, rendered: Rendered, points: Tensor, slack: float) -> tuple[Tensor, Tensor]:
+        """Pixels ``[N, 2]`` of points ``[N, 3]``, and the indices of those inside the picture that lie less
+        than ``slack`` metres behind the rendered depth."""
+        pixels, depths, _ = self.seen(points)
+        size = torch.tensor([self.width, self.height])
+        inside = ((pixels > 0) & (pixels < size)).all(1)
+        column, row = pixels.long().clamp(min=0).minimum(size - 1).unbind(1)
+        return pixels, (inside & (depths < rendered.depth[row, column] + slack)).nonzero()[:, 0]
 
     def _sampled(self, planes: Tensor, pixels: Tensor) -> Tensor:
         """``[V, C]`` of planes ``[H, W, C]``, bilinearly."""

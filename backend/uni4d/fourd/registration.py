@@ -35,10 +35,17 @@ _SETTLED = 3e-3
 """A step below which a level is done."""
 _CONTINUED = 0.5
 """Share of the last frame's motion that is expected to go on."""
-_EXPLAINED = 5.0
-_CLOSE = 0.1
-"""A rigid motion is all there is to see when the cost per observation is below ``_CLOSE`` and that many times
-what the splats at rest have against their own photographs."""
+_SIMPLER = 1.25
+"""Times the cost of a bent shape that a rigid one may have: it says the same with far fewer numbers."""
+_COMPARED = 2
+"""Levels after which the beginnings are compared."""
+_FLOW_STEPS = 5
+_EXPLAINED = 1.5
+_CLOSE = 0.05
+"""A frame is explained when the cost per pixel is below ``_CLOSE`` and that many times what the splats at
+rest have against their own photographs."""
+_PLAUSIBLE = 2.0
+"""Times the cost of an explained frame that a rigid shape may have, to be preferred as the simpler one."""
 _WORSE = 1.2
 """Times the median cost from which a frame is tried again."""
 _CLEARLY_BETTER = 0.6
@@ -81,6 +88,7 @@ class Registration:
         self._steps = _STEPS[-len(sights) :]
         self._explained = _EXPLAINED * floor + _CLOSE
         self._rigid = RigidSearch(sights, radius, self._explained)
+        self._bends = False
 
     @torch.no_grad()
     def follow(self, progress: Progress = silent, checkpoint: Checkpoint | None = None) -> list[NodeState]:
@@ -132,16 +140,47 @@ class Registration:
         before = earlier[-1] if earlier else NodeState.rest(self._nodes)
         expected = before.extrapolated(earlier[-2], _CONTINUED) if len(earlier) > 1 else before
         ahead = before.extrapolated(earlier[-2], 1.0) if len(earlier) > 1 else before
-        coarse = max(len(self._sights) - 2, 1)
+        levels = range(len(self._sights))
+        if self._bends:
+            best = self._bent(frame, [expected, before, self._flowed(frame, before)], before)
+            if self._misfit(frame, best.state) < self._explained:
+                return best.state
         whole = self._rigid.located(frame, before, ahead)
-        finest = self._sights[-1]
-        if finest.cost(frame, finest.look(whole)) < self._explained * finest.splats:
+        if self._misfit(frame, whole) < self._explained:
             return whole
-        best = self._solved(frame, expected, before, range(coarse))
-        rigid = self._solved(frame, whole, before, range(coarse))
-        if rigid.cost < _CLEARLY_BETTER * best.cost:
-            best = rigid
-        return self._solved(frame, best.state, before, range(coarse, len(self._sights))).state
+        if not self._bends:
+            self._bends = True
+            guesses = [before, self._flowed(frame, before)] if frame else [before]
+            best = self._bent(frame, guesses, before)
+        rigid = self._solved(frame, whole, before, levels)
+        bent = rigid if rigid.cost < _CLEARLY_BETTER * best.cost else best
+        seen = self._sights[-1].look(whole)
+        cost = self._sights[-1].cost(frame, seen) + self._elasticity.cost(whole, before)
+        plausible = self._sights[-1].misfit(frame, seen) < _PLAUSIBLE * self._explained
+        return whole if plausible and cost < _SIMPLER * bent.cost else bent.state
+
+    def _misfit(self, frame: int, state: NodeState) -> float:
+        return self._sights[-1].misfit(frame, self._sights[-1].look(state))
+
+    def _bent(self, frame: int, guesses: list[NodeState], before: NodeState) -> _Guess:
+        """The best of several beginnings on coarse pictures, followed to the finest."""
+        coarse = min(_COMPARED, len(self._sights))
+        tried = [self._solved(frame, state, before, range(coarse)) for state in guesses]
+        best = min(tried, key=lambda guess: guess.cost)
+        return self._solved(frame, best.state, before, range(coarse, len(self._sights)))
+
+    def _flowed(self, frame: int, before: NodeState) -> NodeState:
+        """``before``, moved as the optical flow says."""
+        sight = self._sights[-1]
+        targets = sight.flowed(frame, sight.look(before))
+        state = before
+        for _ in range(_FLOW_STEPS):
+            equations = NormalEquations(len(self._nodes))
+            sight.add_flow(equations, state, targets, sight.carried(state).means)
+            self._elasticity.add(equations, state, before)
+            move = equations.solved(_DAMPING)
+            state = state.stepped(move.clamp(-_LARGEST_STEP, _LARGEST_STEP), self._radius)
+        return state
 
     def _solved(self, frame: int, state: NodeState, before: NodeState, levels: range) -> _Guess:
         guess = _Guess(state, math.inf)
@@ -161,13 +200,9 @@ class Registration:
             if step == self._steps[level] or largest < _SETTLED:
                 break
             equations = NormalEquations(len(self._nodes))
-            sight.add(equations, frame, state, seen, self._share(sight))
+            sight.add(equations, frame, state, seen)
             self._elasticity.add(equations, state, before)
             move = equations.solved(_DAMPING)
             largest = float(move.abs().max())
             state = state.stepped(move.clamp(-_LARGEST_STEP, _LARGEST_STEP), self._radius)
         return best
-
-    def _share(self, sight: Sight) -> float:
-        """Coarse levels have fewer splats; each stands for several."""
-        return self._sights[-1].splats / sight.splats

@@ -73,7 +73,7 @@ class RigidSearch:
             shape = self._sights[level].carried(before)
             _, pose = self._refined(level, frame, pose, shape, about)
             seen = self._look(level, pose, shape, about)
-            if self._sights[level].cost(frame, seen) > self._hopeless * self._sights[level].splats:
+            if self._sights[level].misfit(frame, seen) > self._hopeless:
                 break
         return before.carried(pose.rotation, pose.shift, about)
 

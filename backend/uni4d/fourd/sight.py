@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from uni4d.fourd.deformation import node_matrices
 from uni4d.fourd.elasticity import NormalEquations
+from uni4d.fourd.flow import flow_between
 from uni4d.fourd.layers import Layer
 from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.photometry import Frame, Lens, Linearised, robust_cost
@@ -23,13 +24,18 @@ from uni4d.splatting.rasterise import Rendered, render
 from uni4d_shared.cameras import scaled
 from uni4d_shared.types import ViewSet
 
-__all__ = ["Seen", "Sight", "floor_of"]
+__all__ = ["Flowed", "Seen", "Sight", "floor_of"]
 
+_COUNTED = 1.0 / 3.0
+"""Observations per covered pixel, as neighbouring pixels err alike; on coarser pictures, where they are fewer
+but surer, as many times more."""
 _SLOTS = 4
 """Nodes that move a splat, as far as its slopes go; what is rendered has all of them."""
 _SLACK_SPACINGS, _SLACK_RADII = 3.0, 0.02
 """How far behind the rendered depth a splat still counts as seen."""
 
+_FLOW_DEVIATION, _FLOW_BREAK = 1.0, 4.0
+"""Pixels: of the flow where it is right, and from where on it is not."""
 _FLOOR_VIEWS = 4
 """Photographs whose error is averaged."""
 
@@ -43,6 +49,17 @@ class Seen(NamedTuple):
     """One per camera."""
 
 
+class Flowed(NamedTuple):
+    """Where one camera's flow takes what it sees."""
+
+    splats: Tensor
+    """``[V]`` int64, which ones."""
+    pixels: Tensor
+    """``[V, 2]``"""
+    covered: float
+    """Pixels that the object covers."""
+
+
 class Sight:
     """All that a Gauss-Newton step needs to know at one resolution."""
 
@@ -50,6 +67,7 @@ class Sight:
         """``layers``: one per camera, of the same splats."""
         first = layers[0]
         self._layers, self._radius = layers, radius
+        self._gain = float(first.coarser)
         self._nodes = torch.from_numpy(graph.nodes)
         self.lenses = [Lens(layer.targets.camera) for layer in layers]
         self.frames = [[Frame.of(image) for image in layer.targets.images] for layer in layers]
@@ -75,13 +93,24 @@ class Sight:
         return Seen(carried.means, [layer.draw(*carried) for layer in self._layers])
 
     def cost(self, frame: int, seen: Seen) -> float:
-        """Robust difference from the frame, in units of the noise, summed over the cameras and scaled as if
-        every splat were one observation: comparable with the priors, and between resolutions."""
-        costs = []
-        for rendered, frames in zip(seen.rendered, self.frames, strict=True):
-            image = frames[frame].image
-            costs.append(_per_observation(rendered, image))
-        return sum(costs) * self.splats
+        """Robust difference from the frame, in units of the noise, summed over the observations of all
+        cameras: comparable with the priors."""
+        return (
+            self._gain
+            * _COUNTED
+            * sum(
+                robust_cost(rendered.image, frames[frame].image)
+                for rendered, frames in zip(seen.rendered, self.frames, strict=True)
+            )
+        )
+
+    def misfit(self, frame: int, seen: Seen) -> float:
+        """The cost per covered pixel, the mean over the cameras: comparable between resolutions."""
+        costs = [
+            _per_pixel(rendered, frames[frame].image)
+            for rendered, frames in zip(seen.rendered, self.frames, strict=True)
+        ]
+        return sum(costs) / len(costs)
 
     def linearised(self, frame: int, seen: Seen) -> list[Linearised]:
         return [
@@ -89,30 +118,56 @@ class Sight:
             for lens, frames, rendered in zip(self.lenses, self.frames, seen.rendered, strict=True)
         ]
 
-    def add(self, equations: NormalEquations, frame: int, state: NodeState, seen: Seen, share: float) -> None:
-        """Add what ``frame`` says about the nodes, ``share`` times."""
+    def add(self, equations: NormalEquations, frame: int, state: NodeState, seen: Seen) -> None:
+        """Add what ``frame`` says about the nodes; the visible splats stand for the covered pixels."""
+        for found, rendered in zip(self.linearised(frame, seen), seen.rendered, strict=True):
+            share = self._gain * _COUNTED * _covered(rendered) / max(len(found.splats), 1)
+            self._pull(equations, state, found, share)
+
+    def flowed(self, frame: int, seen: Seen) -> list[Flowed]:
+        """Where the flow from the frame before takes the splats that are visible in it, in ``seen``."""
+        found = []
+        for lens, frames, rendered in zip(self.lenses, self.frames, seen.rendered, strict=True):
+            flow, trusted = flow_between(frames[frame - 1].image, frames[frame].image)
+            pixels, index = lens.visible(rendered, seen.points, self._slack)
+            column, row = pixels[index].long().unbind(1)
+            kept = trusted[row, column]
+            moved = (pixels[index] + flow[row, column])[kept]
+            found.append(Flowed(index[kept], moved, _covered(rendered)))
+        return found
+
+    def add_flow(
+        self, equations: NormalEquations, state: NodeState, targets: list[Flowed], points: Tensor
+    ) -> None:
+        """Pull the splats, now at ``points`` ``[N, 3]``, to the pixels of ``targets``."""
+        for lens, (index, wanted, covered) in zip(self.lenses, targets, strict=True):
+            pixels, _, slopes = lens.seen(points[index])
+            residuals = pixels - wanted
+            weights = _FLOW_DEVIATION**-2 / (1.0 + residuals.square().sum(1) / _FLOW_BREAK**2)
+            pull = Linearised(index, residuals, slopes, weights)
+            self._pull(equations, state, pull, _COUNTED * covered / max(len(index), 1))
+
+    def _pull(self, equations: NormalEquations, state: NodeState, found: Linearised, share: float) -> None:
+        """Residuals of splats as residuals of the nodes that move them."""
         turns = rotation_matrices(state.rotations)
-        for found in self.linearised(frame, seen):
-            movers, count = self._movers[found.splats], len(found.splats)
-            arms = (turns[movers] @ self._arms[found.splats][..., None])[..., 0]  # [V, S, 3]
-            slots = movers.shape[1]
-            unit = (self._radius * torch.eye(3)).expand(count, slots, 3, 3)
-            moves = (
-                torch.cat([-cross_matrices(arms), unit], dim=3) * self._shares[found.splats][..., None, None]
-            )
-            slopes = (found.slopes[:, None] @ moves).permute(0, 2, 1, 3).reshape(count, 3, slots * 6)
-            weighted = slopes * (share * found.weights)[:, None, None]
-            blocks = (weighted.transpose(1, 2) @ slopes).reshape(count, slots, 6, slots, 6)
-            equations.hessian.index_add_(
-                0, self._pairs[found.splats].flatten(), blocks.transpose(2, 3).reshape(-1, 6, 6)
-            )
-            pull = (weighted.transpose(1, 2) @ found.residuals[:, :, None]).reshape(-1, 6)
-            equations.gradient.index_add_(0, movers.flatten(), pull)
+        movers, count = self._movers[found.splats], len(found.splats)
+        arms = (turns[movers] @ self._arms[found.splats][..., None])[..., 0]  # [V, S, 3]
+        slots = movers.shape[1]
+        unit = (self._radius * torch.eye(3)).expand(count, slots, 3, 3)
+        moves = torch.cat([-cross_matrices(arms), unit], dim=3) * self._shares[found.splats][..., None, None]
+        slopes = (found.slopes[:, None] @ moves).permute(0, 2, 1, 3).reshape(count, -1, slots * 6)
+        weighted = slopes * (share * found.weights)[:, None, None]
+        blocks = (weighted.transpose(1, 2) @ slopes).reshape(count, slots, 6, slots, 6)
+        equations.hessian.index_add_(
+            0, self._pairs[found.splats].flatten(), blocks.transpose(2, 3).reshape(-1, 6, 6)
+        )
+        pull = (weighted.transpose(1, 2) @ found.residuals[:, :, None]).reshape(-1, 6)
+        equations.gradient.index_add_(0, movers.flatten(), pull)
 
 
 @torch.no_grad()
 def floor_of(splats: SplatParameters, views: ViewSet, width: int) -> float:
-    """The cost per observation (see :meth:`Sight.cost`) of splats at rest against their photographs, at a
+    """The cost per pixel (see :meth:`Sight.misfit`) of splats at rest against their photographs, at a
     ``width`` in pixels: what no motion can mend."""
     costs = []
     for view in range(0, len(views.images), max(len(views.images) // _FLOOR_VIEWS, 1)):
@@ -121,11 +176,14 @@ def floor_of(splats: SplatParameters, views: ViewSet, width: int) -> float:
         rgba[:, :3] *= rgba[:, 3:]
         small = functional.interpolate(rgba, size=(camera.height, camera.width), mode="area")[0]
         image = (small[:3] + 1.0 - small[3:]).permute(1, 2, 0)
-        costs.append(_per_observation(render(splats, camera), image))
+        costs.append(_per_pixel(render(splats, camera), image))
     return sum(costs) / len(costs)
 
 
-def _per_observation(rendered: Rendered, image: Tensor) -> float:
-    """Half the robust cost per covered pixel."""
-    covered = float((rendered.alpha > 0.5).sum())
-    return 0.5 * robust_cost(rendered.image, image) / max(covered, 1.0)
+def _covered(rendered: Rendered) -> float:
+    """Pixels."""
+    return float((rendered.alpha > 0.5).sum())
+
+
+def _per_pixel(rendered: Rendered, image: Tensor) -> float:
+    return 0.5 * robust_cost(rendered.image, image) / max(_covered(rendered), 1.0)

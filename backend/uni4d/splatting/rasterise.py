@@ -8,8 +8,9 @@
             and one warning
 ==========  =========================================================================================
 
-Conventions are those of 3D Gaussian splatting: EWA projection with a 0.3 pixel² low-pass, alpha at most 0.99
-and nothing below 1/255, pixel centres at +0.5, a pixel finished at transmittance 1e-4. Colours are blended as
+Conventions are those of 3D Gaussian splatting: EWA projection, alpha at most 0.99 and nothing below 1/255,
+pixel centres at +0.5, a pixel finished at transmittance 1e-4; but for the low-pass, which here is as wide as a
+pixel and keeps the weight of small splats (``low_pass=0.3, antialiased=False`` is theirs). Colours are blended as
 they are given (sRGB throughout Uni4D).
 """
 
@@ -25,6 +26,7 @@ from uni4d.splatting import cpu, cuda, native, reference
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.projection import LOW_PASS
 from uni4d.splatting.scene import AnyCameras, CameraTensors, OtherMoment, Rendered, Scene, broadcast
+from uni4d.splatting.supersampling import averaged, finer_cameras
 
 __all__ = ["Implementation", "Rendered", "rasterise", "render"]
 
@@ -43,7 +45,8 @@ def rasterise(
     *,
     near: float = 1e-3,
     low_pass: float = LOW_PASS,
-    antialiased: bool = False,
+    antialiased: bool = True,
+    finer: int = 1,
     other_means: Tensor | None = None,  # [..., N, 3] metres, world
     other_cameras: AnyCameras | None = None,  # [...]
 ) -> Rendered:
@@ -60,9 +63,12 @@ def rasterise(
     Splats nearer than ``near`` metres are left out. ``low_pass`` is the variance in pixels² that is added on
     the image plane; to render a smaller copy of what another size shows, scale it with the square of the
     size. ``antialiased`` multiplies opacities by √(det Σ / det Σ'), so that a splat smaller than a pixel
-    keeps its weight. Differentiable in splats, cameras (:class:`~uni4d.splatting.scene.CameraTensors`),
+    keeps its weight. ``finer`` draws the picture that many times as wide and high and averages it, the
+    low-pass being in the finer pixels. Differentiable in splats, cameras (:class:`~uni4d.splatting.scene.CameraTensors`),
     those of the other moment and ``background``; the same to the last bit for any number of threads.
     """
+    if finer < 1:
+        raise ValueError(f"rasterise: finer must be at least 1, got {finer}")
     splats = (means, quaternions, scales, opacities, colors)
     _check_splats(splats)
     chosen = _choose(implementation, means)
@@ -76,6 +82,9 @@ def rasterise(
         )
     _check_others(means, seen_by, backdrop, other)
     shape = _batch_shape(splats, seen_by, backdrop, other)
+    if finer > 1:
+        seen_by = finer_cameras(seen_by, finer)
+        other = other and OtherMoment(other.means, finer_cameras(other.cameras, finer))
     if other is not None:
         other = OtherMoment(_batched(other.means, 2, shape), _batched_cameras(other.cameras, shape))
     scene = Scene(
@@ -92,12 +101,13 @@ def rasterise(
         antialiased=antialiased,
     )
     image, alpha, depth, flow = {"cpu": cpu, "torch": reference, "gsplat": cuda}[chosen].render(scene)
-    return Rendered(
+    rendered = Rendered(
         image.reshape(*shape, *image.shape[1:]),
         alpha.reshape(*shape, *alpha.shape[1:]),
         depth.reshape(*shape, *depth.shape[1:]),
         None if flow is None else flow.reshape(*shape, *flow.shape[1:]),
     )
+    return rendered if finer == 1 else averaged(rendered, finer)
 
 
 def render(
@@ -107,7 +117,8 @@ def render(
     implementation: Implementation = "auto",
     *,
     low_pass: float = LOW_PASS,
-    antialiased: bool = False,
+    antialiased: bool = True,
+    finer: int = 1,
 ) -> Rendered:
     """:func:`rasterise` of free parameters, with the colours that each of the cameras sees."""
     seen_by = CameraTensors.of(cameras, splats.means)
@@ -122,6 +133,7 @@ def render(
         implementation,
         low_pass=low_pass,
         antialiased=antialiased,
+        finer=finer,
     )
 
 

@@ -20,6 +20,7 @@ from uni4d.splatting.image_losses import dissimilarity
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.projection import LOW_PASS
 from uni4d.splatting.rasterise import Implementation, Rendered, render
+from uni4d.splatting.visibility import shown_shares
 from uni4d_shared.progress import Progress, silent
 from uni4d_shared.types import Camera, ViewSet
 
@@ -46,6 +47,9 @@ _RATES = {  # Adam; positions in units of the splats' size
 }
 _FINAL_RATE = 0.05
 """The learning rates fall to this fraction, exponentially."""
+_SHOWN = 0.1
+"""A splat of which no view shows so large a share is hidden. A little of everything shines through, and Adam
+would move what is hardly seen as far as any other."""
 _MARGIN = 8
 """Pixels around the object that are looked at."""
 
@@ -59,17 +63,15 @@ def refine_on_views(
     seed: int = 0,
     implementation: Implementation = "auto",
     low_pass: float = LOW_PASS,
-    antialiased: bool = False,
+    antialiased: bool = True,
     weights: NDArray[Any] | None = None,
 ) -> BoundSplats:
     """``bound`` with colours, opacities, sizes and (slightly) places fitted to ``views``.
 
     Each step looks at one view (:class:`ViewLoss`). Splats that no view shows keep what they have.
     ``low_pass`` and ``antialiased`` are those of :func:`~uni4d.splatting.rasterise.rasterise`: refine with
-    the values that the result will be rendered with. Blender averages a pixel over little more than its own
-    square, whose variance is 1/12 pixel²: the sharpest silhouettes come from ``low_pass=0.1,
-    antialiased=True``. ``weights`` ``[V]``: how much each view counts, 1 on average. Deterministic for a
-    seed.
+    the values that the result will be rendered with. ``weights`` ``[V]``: how much each view counts, 1 on
+    average. Deterministic for a seed.
     """
     generator = torch.Generator().manual_seed(seed)
     view_loss = ViewLoss(views, implementation, low_pass=low_pass, antialiased=antialiased, weights=weights)
@@ -78,6 +80,7 @@ def refine_on_views(
     spacing = float(start.scales.median())
     optimiser = _optimiser(splats, spacing)
     decay = _FINAL_RATE ** (1.0 / max(iterations, 1))
+    hidden = shown_shares(start, views.cameras, implementation) < _SHOWN
     for step in range(iterations):
         offset = (splats.means - anchors) / spacing
         loss = view_loss.of_next(splats, generator) + _WEIGHT_OFFSET * offset.square().mean()
@@ -86,10 +89,18 @@ def refine_on_views(
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
+        _keep(splats, start, hidden)
         for group in optimiser.param_groups:
             group["lr"] *= decay
         progress((step + 1) / iterations, f"refining the splats on the views, step {step + 1}")
     return replace(bound, splats=splats.detached())
+
+
+@torch.no_grad()
+def _keep(splats: SplatParameters, start: SplatParameters, hidden: Tensor) -> None:
+    """Put what is hidden back to where it was."""
+    for name in _RATES:
+        getattr(splats, name)[hidden] = getattr(start, name)[hidden]
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,7 @@ class ViewLoss:
         implementation: Implementation = "auto",
         *,
         low_pass: float = LOW_PASS,
-        antialiased: bool = False,
+        antialiased: bool = True,
         weights: NDArray[Any] | None = None,
     ) -> None:
         count = len(views.images)

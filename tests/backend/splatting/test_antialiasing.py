@@ -21,7 +21,7 @@ def splat_of(pixels: float, implementation: Any, antialiased: bool) -> Rendered:
     ones = torch.ones(1, 3)
     size = pixels * DISTANCE / float(CAMERA.intrinsics[0, 0])
     scene = 0 * ones, torch.tensor([[1.0, 0, 0, 0]]), size * ones, torch.tensor([0.9]), ones
-    return rasterise(*scene, CAMERA, implementation=implementation, antialiased=antialiased)
+    return rasterise(*scene, CAMERA, implementation=implementation, low_pass=0.3, antialiased=antialiased)
 
 
 @pytest.mark.parametrize("implementation", ["cpu", "torch"])

@@ -33,7 +33,7 @@ RENDER = """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(3):
-            alpha = rasterise(*scene, orbit_rig((0, 0, 0), 1.0, size=17)[0]).alpha
+            alpha = rasterise(*scene, orbit_rig((0, 0, 0), 1.0, size=17)[0], antialiased=False).alpha
     print(len(caught), round(float(alpha.max()), 2), *(str(w.message) for w in caught))
 """
 

@@ -14,9 +14,9 @@ The reconstruction benchmark films motions with it that it knows exactly. A fold
 Three lights. ``shadeless``: a surface shows its own colour, which moves with it; drawn by Workbench. ``sun``:
 a sun with hard shadows that stands still in the world while the object turns, over an even ambient light;
 drawn by Cycles, with rays that end at the first surface, so that there is no noise but that of the edges. The
-colour of a material that glows gives way to that of the glow. These two are drawn finer and averaged: a few
-samples per pixel leave edges uncertain by a quarter of the contrast. ``studio``: the light of the photographs, by
-any engine; nothing glows in it.
+colour of a material that glows gives way to that of the glow. These two have many samples per pixel: a few
+leave edges uncertain by a quarter of the contrast. ``studio``: the light of the photographs, by any engine;
+nothing glows in it.
 
 What is there already is not rendered again.
 """

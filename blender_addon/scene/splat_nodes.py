@@ -27,7 +27,7 @@ FRAME, TURN, SIZE = "uni4d_frame", "uni4d_turn", "uni4d_size"
 VIEWPOINT, PIXEL = "Viewpoint", "Pixel"
 """Names of the nodes that hold the camera's place, and the width of its pixels at a distance of 1."""
 
-_LOW_PASS = 0.3
+_LOW_PASS = 0.1
 """Pixels², as in :mod:`uni4d.splatting.projection`."""
 
 _STEEPEST = 0.25

@@ -18,7 +18,7 @@ from uni4d.splatting.rasterise import Rendered, rasterise
 __all__ = ["Layer", "make_layers"]
 
 _FINEST_DRAWING = 4
-"""A coarse picture is a fine one averaged, as the coarse frame is; it is drawn at most that many times as wide."""
+"""A coarse picture is a fine one averaged, as the coarse frame is; at most that many times as wide."""
 
 
 @dataclass

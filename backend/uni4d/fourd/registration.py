@@ -1,9 +1,10 @@
 """Where the nodes are in every frame: Gauss-Newton on the colours, from coarse to fine, frame after frame.
 
-A frame starts from where the nodes were, moving on as they did, and, as a second guess, from the whole object
-turned and shifted as one rigid body (a full turn in 24 frames, a flight across the picture), whichever
-explains the frame better with less motion. A step solves the normal equations of
-:mod:`uni4d.fourd.photometry` and :mod:`uni4d.fourd.elasticity`; five of them do what hundreds of gradient
+A frame starts from where the nodes were, from where they would be if they went on so, and from where the
+optical flow says (a limb that moved by its own width); and from the whole object turned and shifted as one
+rigid body (a full turn in 24 frames, a flight across the picture), whichever explains the frame better with
+less motion. As long as a rigid body explains all, nothing else is tried. A step solves the normal equations
+of :mod:`uni4d.fourd.photometry` and :mod:`uni4d.fourd.elasticity`; five of them do what hundreds of gradient
 steps do.
 """
 
@@ -40,6 +41,8 @@ _SIMPLER = 1.25
 _COMPARED = 2
 """Levels after which the beginnings are compared."""
 _FLOW_STEPS = 5
+_RIGID = 1e-3
+"""Cost of the strain of a shape that has only been turned and shifted."""
 _EXPLAINED = 1.5
 _CLOSE = 0.05
 """A frame is explained when the cost per pixel is below ``_CLOSE`` and that many times what the splats at
@@ -88,7 +91,6 @@ class Registration:
         self._steps = _STEPS[-len(sights) :]
         self._explained = _EXPLAINED * floor + _CLOSE
         self._rigid = RigidSearch(sights, radius, self._explained)
-        self._bends = False
 
     @torch.no_grad()
     def follow(self, progress: Progress = silent, checkpoint: Checkpoint | None = None) -> list[NodeState]:
@@ -138,32 +140,35 @@ class Registration:
 
     def _locate(self, frame: int, earlier: list[NodeState]) -> NodeState:
         before = earlier[-1] if earlier else NodeState.rest(self._nodes)
-        expected = before.extrapolated(earlier[-2], _CONTINUED) if len(earlier) > 1 else before
         ahead = before.extrapolated(earlier[-2], 1.0) if len(earlier) > 1 else before
-        levels = range(len(self._sights))
-        if self._bends:
-            best = self._bent(frame, [expected, before, self._flowed(frame, before)], before)
-            if self._misfit(frame, best.state) < self._explained:
-                return best.state
+        bent: _Guess | None = None
+        if self._elasticity.cost(before, before) > _RIGID:
+            bent = self._bent(frame, earlier, before)
+            if self._misfit(frame, bent.state) < self._explained:
+                return bent.state
         whole = self._rigid.located(frame, before, ahead)
-        if self._misfit(frame, whole) < self._explained:
+        misfit = self._misfit(frame, whole)
+        if misfit < self._explained:
             return whole
-        if not self._bends:
-            self._bends = True
-            guesses = [before, self._flowed(frame, before)] if frame else [before]
-            best = self._bent(frame, guesses, before)
-        rigid = self._solved(frame, whole, before, levels)
-        bent = rigid if rigid.cost < _CLEARLY_BETTER * best.cost else best
-        seen = self._sights[-1].look(whole)
-        cost = self._sights[-1].cost(frame, seen) + self._elasticity.cost(whole, before)
-        plausible = self._sights[-1].misfit(frame, seen) < _PLAUSIBLE * self._explained
-        return whole if plausible and cost < _SIMPLER * bent.cost else bent.state
+        bent = bent or self._bent(frame, earlier, before)
+        again = self._solved(frame, whole, before, range(len(self._sights)))
+        if again.cost < _CLEARLY_BETTER * bent.cost:
+            bent = again
+        simple = self._cost(frame, whole) + self._elasticity.cost(whole, before)
+        plausible = misfit < _PLAUSIBLE * self._explained
+        return whole if plausible and simple < _SIMPLER * bent.cost else bent.state
 
     def _misfit(self, frame: int, state: NodeState) -> float:
         return self._sights[-1].misfit(frame, self._sights[-1].look(state))
 
-    def _bent(self, frame: int, guesses: list[NodeState], before: NodeState) -> _Guess:
-        """The best of several beginnings on coarse pictures, followed to the finest."""
+    def _bent(self, frame: int, earlier: list[NodeState], before: NodeState) -> _Guess:
+        """The best of several beginnings on coarse pictures, followed to the finest: where the nodes were,
+        where they would be if they went on so, and where the optical flow says."""
+        guesses = [before]
+        if len(earlier) > 1:
+            guesses.append(before.extrapolated(earlier[-2], _CONTINUED))
+        if earlier:
+            guesses.append(self._flowed(frame, before))
         coarse = min(_COMPARED, len(self._sights))
         tried = [self._solved(frame, state, before, range(coarse)) for state in guesses]
         best = min(tried, key=lambda guess: guess.cost)

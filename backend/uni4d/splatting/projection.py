@@ -8,8 +8,8 @@ camera's rotation W and the Jacobian J of the perspective map at that mean,
 The *conic* is Σ'⁻¹ as (a, b, c) of [[a, b], [b, c]]. In J, x/z and y/z are limited to 1.3 times the half
 field of view, so that splats far outside the image do not explode. The low-pass stands for the pixel, whose
 square has a variance of 1/12 (3D Gaussian splatting adds 0.3, which makes every silhouette a quarter of a
-pixel fatter than the pictures that it is to match). It makes small splats larger, so they cover more than they
-should; the *sharpness* √(det Σ / det Σ') times the opacity gives their weight back (Yu et al. 2024,
+pixel fatter than the pictures that it is to match). It makes small splats larger, so they cover more than
+they should; the *sharpness* √(det Σ / det Σ') times the opacity gives their weight back (Yu et al. 2024,
 Mip-Splatting). ``projection.c`` is this module's fast path.
 """
 

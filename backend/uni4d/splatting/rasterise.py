@@ -9,9 +9,9 @@
 ==========  =========================================================================================
 
 Conventions are those of 3D Gaussian splatting: EWA projection, alpha at most 0.99 and nothing below 1/255,
-pixel centres at +0.5, a pixel finished at transmittance 1e-4; but for the low-pass, which here is as wide as a
-pixel and keeps the weight of small splats (``low_pass=0.3, antialiased=False`` is theirs). Colours are blended as
-they are given (sRGB throughout Uni4D).
+pixel centres at +0.5, a pixel finished at transmittance 1e-4; but for the low-pass, which here is as wide as
+a pixel and keeps the weight of small splats (``low_pass=0.3, antialiased=False`` is theirs). Colours are
+blended as they are given (sRGB throughout Uni4D).
 """
 
 from __future__ import annotations
@@ -64,8 +64,9 @@ def rasterise(
     the image plane; to render a smaller copy of what another size shows, scale it with the square of the
     size. ``antialiased`` multiplies opacities by √(det Σ / det Σ'), so that a splat smaller than a pixel
     keeps its weight. ``finer`` draws the picture that many times as wide and high and averages it, the
-    low-pass being in the finer pixels. Differentiable in splats, cameras (:class:`~uni4d.splatting.scene.CameraTensors`),
-    those of the other moment and ``background``; the same to the last bit for any number of threads.
+    low-pass being in the finer pixels. Differentiable in splats, cameras
+    (:class:`~uni4d.splatting.scene.CameraTensors`), those of the other moment and ``background``; the same
+    to the last bit for any number of threads.
     """
     if finer < 1:
         raise ValueError(f"rasterise: finer must be at least 1, got {finer}")

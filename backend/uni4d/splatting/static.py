@@ -47,7 +47,7 @@ _RATES = {  # Adam; positions in units of the splats' size
 }
 _FINAL_RATE = 0.05
 """The learning rates fall to this fraction, exponentially."""
-_SHOWN = 0.1
+_SHOWN = 0.2
 """A splat of which no view shows so large a share is hidden. A little of everything shines through, and Adam
 would move what is hardly seen as far as any other."""
 _MARGIN = 8

@@ -36,7 +36,7 @@ _HIDDEN_DENSITY = 0.25
 """Splats per area on surface that nobody sees, relative to the rest."""
 _NORMAL_UNIT = 0.7
 """Normals at right angles are as far apart as points at √2 times this, in units of the spacing."""
-_SPREAD = 2.1
+_SPREAD = 1.95
 """Standard deviation of a splat in units of that of its cell: neighbours form an opaque skin."""
 _RANDOM_SPREAD = 2.4
 """The same where splats lie at random and leave gaps."""

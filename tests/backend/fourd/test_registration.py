@@ -21,6 +21,7 @@ from uni4d.fourd.targets import pyramid
 from uni4d.splatting import splats_from_mesh
 from uni4d.splatting.binding import multiply_quaternions
 from uni4d.splatting.projection import rotation_matrices
+from uni4d.splatting.static import refine_on_views
 
 
 def test_exponential_and_logarithm_are_inverse() -> None:
@@ -61,7 +62,7 @@ def test_motions_are_followed(studio: Callable[..., Any], motion: Callable[..., 
         pytest.skip("legs of four pixels: one small picture does not tell a step from a turn")
     stage = studio(size=64)
     frames = 8 if share == 1 else 4
-    bound = splats_from_mesh(stage.mesh, 1500, 0)
+    bound = refine_on_views(splats_from_mesh(stage.mesh, 1500, 0), stage.views(), 60)
     graph = build_node_graph(stage.mesh.vertices, stage.mesh.faces, 40)
     radius = float(np.linalg.norm(np.ptp(stage.mesh.vertices, axis=0))) / 2
     clips = [stage.film(motion, 24, camera=2 * index) for index in range(share)]

@@ -26,7 +26,7 @@ from uni4d_shared.types import ViewSet
 
 __all__ = ["Flowed", "Seen", "Sight", "floor_of"]
 
-_COUNTED = 1.0 / 3.0
+_COUNTED = 0.5
 """Observations per covered pixel, as neighbouring pixels err alike; on coarser pictures, where they are fewer
 but surer, as many times more."""
 _SLOTS = 4

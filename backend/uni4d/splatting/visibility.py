@@ -20,7 +20,7 @@ __all__ = ["shown_shares"]
 def shown_shares(
     splats: SplatParameters, cameras: Iterable[Camera], implementation: Implementation = "auto"
 ) -> Tensor:
-    """``[N]`` in about [0, 1]: how much of each splat is seen where it is seen best.
+    """``[N]`` in [0, 1]: how much of each splat is seen where it is seen best.
 
     In one picture, the share is Σ w over its pixels, w being the splat's weight in the blended colour (the
     gradient of the picture's sum with respect to its colour), over the weight that it would have alone:
@@ -38,7 +38,7 @@ def shown_shares(
             (weights,) = torch.autograd.grad(picture.image[..., 0].sum(), tint)
         alone = own.opacities * _areas(own, camera)
         best = torch.maximum(best, weights[:, 0] / alone.clamp(min=1e-12))
-    return best
+    return best.clamp(max=1.0)
 
 
 def _areas(splats: SplatParameters, camera: Camera) -> Tensor:

@@ -16,4 +16,4 @@ def test_the_bottom_of_a_box_is_hidden_from_above_and_its_top_is_not(two_tone_bo
     assert int(bottom.sum()) > 10 and int(top.sum()) > 10
     assert float(shares[bottom].max()) < 0.2
     assert float(shares[top].min()) > 0.25
-    assert 0.0 <= float(shares.min()) and float(shares.max()) <= 1.0
+    assert float(shares.min()) >= 0.0 and float(shares.max()) <= 1.0

@@ -3,7 +3,8 @@
 1. Splats on the mesh, refined on the photographs (:mod:`uni4d.splatting.static`).
 2. Control nodes (:mod:`uni4d.fourd.nodes`), followed through the frames by Gauss-Newton on the colours, from
    coarse to fine (:mod:`uni4d.fourd.registration`).
-3. All frames together by gradient descent through the rasteriser (:mod:`uni4d.fourd.descent`), under a
+3. Changes of colour, such as a lamp's, of low rank over time (:mod:`uni4d.fourd.appearance`).
+4. All frames together by gradient descent through the rasteriser (:mod:`uni4d.fourd.descent`), under a
    Gaussian process over time (:mod:`uni4d_shared.trajectories`).
 
 The fit knows the frames and the cameras, never what made them.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +24,10 @@ from torch import Tensor
 
 from uni4d.alignment.guidance import fit_weights
 from uni4d.config import FitConfig
+from uni4d.fourd.appearance import color_change
 from uni4d.fourd.certainty import deviations
 from uni4d.fourd.checkpoint import Checkpoint, Kept
+from uni4d.fourd.color_change import ColorChange
 from uni4d.fourd.descent import Descent
 from uni4d.fourd.elasticity import Elasticity, Stiffness
 from uni4d.fourd.fingerprint import fingerprint
@@ -88,8 +92,17 @@ def fit(
         )
         return _result(mesh, bound, bound.splats, moved, films, checkpoint, config)
     sights = [Sight(level, graph, radius) for level in layers]
-    states = _followed(sights, graph, radius, bound, views, checkpoint, section(progress, 0.21, 0.6))
+    follow = partial(_followed, graph=graph, radius=radius, bound=bound, views=views)
+    states = follow(sights, checkpoint=checkpoint, progress=section(progress, 0.21, 0.5))
+    progress(0.5, "looking for changes of colour")
+    change = color_change(layers[-1], [sights[-1].carried(state) for state in states], radius)
+    if change is not None:  # it has pulled at the nodes: once more without
+        unlit = [sight.unlit(change, states) for sight in sights]
+        states = follow(unlit, checkpoint=Checkpoint(), progress=section(progress, 0.5, 0.6))
+        change = color_change(layers[-1], [sights[-1].carried(state) for state in states], radius)
     motion = MotionParameters(graph, states, radius)
+    for layer in (own for level in layers for own in level):
+        layer.change = change
     tracked = _rendered_psnr(layers[-1], motion, films)
     descent = Descent(motion, torch.from_numpy(graph.edges), layers, config.length_scale)
     look = ViewLoss(views, weights=counts)
@@ -104,6 +117,7 @@ def fit(
             "psnr_foreground_tracked": tracked,
             "deviation": 50.0 * float(uncertain.mean()) / radius,
         },
+        change,
     )
     result = _result(mesh, bound, polished, moved, films, checkpoint, config)
     progress(1.0, f"fitted, {result.metrics['psnr_foreground']:.1f} dB")
@@ -113,6 +127,7 @@ def fit(
 class _Moved(NamedTuple):
     motion: NodeMotion
     metrics: dict[str, float]
+    change: ColorChange | None = None
 
 
 def _result(
@@ -131,6 +146,7 @@ def _result(
         splat_faces=bound.face_index.numpy().astype("int32"),
         splat_barycentric=bound.barycentric.numpy(),
         fps=clips[0].fps,
+        color_motion=None if moved.change is None else moved.change.exported(),
     )
     size = {
         "seconds": checkpoint.seconds,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from uni4d.fourd.color_change import ColorChange
 from uni4d.fourd.deformation import SplatDriver
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.nodes import NodeGraph
@@ -33,17 +34,21 @@ class Layer:
     """How many times as wide the clip itself is."""
     finer: int = 1
     """Pictures are drawn that many times as wide as the clip's, and averaged."""
+    change: ColorChange | None = None
+    """What is added to the colours from frame to frame."""
 
     def render(self, motion: MotionParameters, frame: int) -> Rendered:
         """The object in one frame."""
         carried = self.driver.carried(motion.matrices(torch.tensor([frame])))
-        return self.draw(carried.means[0], carried.quaternions[0])
+        added = None if self.change is None else self.change.at(frame)
+        return self.draw(carried.means[0], carried.quaternions[0], added)
 
-    def draw(self, means: Tensor, quaternions: Tensor) -> Rendered:
-        """The splats at given places ``[N, 3]``, ``[N, 4]``."""
+    def draw(self, means: Tensor, quaternions: Tensor, added: Tensor | None = None) -> Rendered:
+        """The splats at given places ``[N, 3]``, ``[N, 4]``, with colours ``[N, 3]`` added to theirs."""
         splats = self.splats
+        colors = splats.colors if added is None else (splats.colors + added).clamp(min=0.0)
         return rasterise(
-            *(means, quaternions, splats.scales, splats.opacities, splats.colors.clamp(max=1.0)),
+            *(means, quaternions, splats.scales, splats.opacities, colors.clamp(max=1.0)),
             *(self.targets.camera, self.targets.background),
             finer=min(self.finer * self.coarser, _FINEST_DRAWING),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from uni4d.fourd.color_change import ColorChange
 from uni4d.fourd.deformation import node_matrices
 from uni4d.fourd.elasticity import NormalEquations
 from uni4d.fourd.flow import flow_between
@@ -103,6 +106,18 @@ class Sight:
                 for rendered, frames in zip(seen.rendered, self.frames, strict=True)
             )
         )
+
+    @torch.no_grad()
+    def unlit(self, change: ColorChange, states: Sequence[NodeState]) -> Sight:
+        """The same frames without what ``change`` adds to the splats, the nodes being in ``states``."""
+        plain = copy(self)
+        plain.frames = [list(frames) for frames in self.frames]
+        for frame, state in enumerate(states):
+            carried = self.carried(state)
+            for layer, frames in zip(self._layers, plain.frames, strict=True):
+                added = layer.draw(*carried, change.at(frame)).image - layer.draw(*carried).image
+                frames[frame] = Frame.of((frames[frame].image - added).clamp(0.0, 1.0))
+        return plain
 
     def misfit(self, frame: int, seen: Seen) -> float:
         """The cost per covered pixel, the mean over the cameras: comparable between resolutions."""

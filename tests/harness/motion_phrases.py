@@ -10,6 +10,11 @@ The 80 of *confirmation* were written later still, from the list of verbs and th
 dozen phrases seen as examples of it), without reading the interpreter, and committed before they were first
 measured: 57 were right. The interpreter has been mended for kinds of misses in all sets since, so that the
 figures that it reaches now are no blind ones.
+The 70 of *second confirmation* came after that mending, in the same way (some seventeen phrases and the end
+of the last one had been seen as examples), and were committed before they were first measured: 63 were
+right. Five of them are word for word in an older set, with whatever object, and so not blind (*rises in the
+oven*, *vibrates*, *blinks three times*, *knits a scarf*, *flips over twice*); all five were right, which
+leaves 58 of 65.
 """
 
 from __future__ import annotations

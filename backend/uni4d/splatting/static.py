@@ -47,6 +47,8 @@ _RATES = {  # Adam; positions in units of the splats' size
 }
 _FINAL_RATE = 0.05
 """The learning rates fall to this fraction, exponentially."""
+_COVERED = 250
+"""Alpha of 255 from which a pixel shows nothing but the object; samples do not always sum to all of it."""
 _SHOWN = 0.2
 """A splat of which no view shows so large a share is hidden. A little of everything shines through, and Adam
 would move what is hardly seen as far as any other."""
@@ -197,7 +199,7 @@ def _cropped(image: NDArray[Any], depth: NDArray[Any], camera: Camera, weight: f
     intrinsics = camera.intrinsics.copy()
     intrinsics[:2, 2] -= (left, top)
     rgba = torch.from_numpy(image[part].astype(np.float32) / 255.0)
-    solid = np.isfinite(depth[part]) & (image[part][..., 3] == 255)
+    solid = np.isfinite(depth[part]) & (image[part][..., 3] >= _COVERED)
     return _Photograph(
         camera=Camera(camera.world_to_camera, intrinsics, right - left, bottom - top),
         premultiplied=rgba[..., :3] * rgba[..., 3:],

@@ -260,7 +260,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 @pytest.mark.parametrize("name", BUILDERS)
 def test_a_folder_of_weights_makes_the_same_clip(name: str, folders: Callable[[str], Path]) -> None:
     pipeline = load(name, tiny_config(name, weights=str(folders(name))))
-    np.testing.assert_array_equal(generate(pipeline, IMAGE, TEXT, seed=3), as_bytes(plain(name)))
+    # a value half-way between two bytes may go either way
+    rounding = generate(pipeline, IMAGE, TEXT, seed=3) - 255.0 * plain(name).clip(0.0, 1.0)
+    assert np.abs(rounding).max() < 0.5 + 1e-3
     assert not any(p.requires_grad for p in pipeline.pipeline.transformer.parameters())
 
 

@@ -47,6 +47,8 @@ _EXPLAINED = 1.5
 _CLOSE = 0.05
 """A frame is explained when the cost per pixel is below ``_CLOSE`` and that many times what the splats at
 rest have against their own photographs."""
+_ALONE = 5.0
+"""Times that cost a rigid shape may have as long as nothing has bent."""
 _PLAUSIBLE = 2.0
 """Times the cost of an explained frame that a rigid shape may have, to be preferred as the simpler one."""
 _WORSE = 1.2
@@ -148,7 +150,7 @@ class Registration:
                 return bent.state
         whole = self._rigid.located(frame, before, ahead)
         misfit = self._misfit(frame, whole)
-        if misfit < self._explained:
+        if misfit < self._explained * (1.0 if bent else _ALONE):
             return whole
         bent = bent or self._bent(frame, earlier, before)
         again = self._solved(frame, whole, before, range(len(self._sights)))

@@ -22,6 +22,7 @@ from torch.nn import functional
 from uni4d.fourd.color_change import ColorChange
 from uni4d.fourd.layers import Layer
 from uni4d.fourd.photometry import Lens
+from uni4d.fourd.sight import slack_of
 from uni4d.splatting.binding import Carried
 
 __all__ = ["color_change"]
@@ -66,13 +67,13 @@ def _observed(layers: Sequence[Layer], placed: Sequence[Carried], radius: float)
     """Changes ``[T, N, 3]``, and in how many cameras each was seen ``[T, N]``."""
     count, frames = len(layers[0].splats), len(placed)
     changes, seen = torch.zeros(frames, count, 3), torch.zeros(frames, count)
-    spread = float(layers[0].splats.scales.median())
+    slack = slack_of(layers[0].splats, radius)
     for layer in layers:
         lens = Lens(layer.targets.camera)
         for frame, (means, quaternions) in enumerate(placed):
             rendered = layer.draw(means, quaternions)
             solid = ((rendered.alpha > _SOLID) & (layer.targets.masks[frame] > _SOLID)).float()
-            pixels, index = lens.visible(rendered, means, 3.0 * spread + 0.02 * radius)
+            pixels, index = lens.visible(rendered, means, slack)
             column, row = pixels[index].long().unbind(1)
             difference = (layer.targets.images[frame] - rendered.image) * solid[..., None]
             planes = torch.cat([difference, solid[..., None]], dim=-1).permute(2, 0, 1)[None]

@@ -248,7 +248,7 @@ def _followed(
 ) -> list[NodeState]:
     nodes = torch.from_numpy(graph.nodes)
     elasticity = Elasticity(nodes, torch.from_numpy(graph.edges), radius, Stiffness())
-    floor = floor_of(bound.splats, views, sights[-1].lenses[0].width)
+    floor = floor_of(bound.splats, views, sights[-1].lenses[0].width, sights[-1].finer)
     return Registration(sights, elasticity, nodes, radius, floor).follow(progress, checkpoint)
 
 

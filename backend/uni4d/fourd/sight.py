@@ -27,7 +27,7 @@ from uni4d.splatting.rasterise import Rendered, render
 from uni4d_shared.cameras import scaled
 from uni4d_shared.types import ViewSet
 
-__all__ = ["Flowed", "Seen", "Sight", "floor_of"]
+__all__ = ["Flowed", "Seen", "Sight", "floor_of", "slack_of"]
 
 _COUNTED = 0.5
 """Observations per covered pixel, as neighbouring pixels err alike; on coarser pictures, where they are fewer
@@ -70,13 +70,13 @@ class Sight:
         """``layers``: one per camera, of the same splats."""
         first = layers[0]
         self._layers, self._radius = layers, radius
+        self.finer = first.finer
         self._gain = float(first.coarser)
         self._nodes = torch.from_numpy(graph.nodes)
         self.lenses = [Lens(layer.targets.camera) for layer in layers]
         self.frames = [[Frame.of(image) for image in layer.targets.images] for layer in layers]
         self.splats = len(first.splats)
-        spread = float(first.splats.scales.detach().median())
-        self._slack = _SLACK_SPACINGS * spread + _SLACK_RADII * radius
+        self._slack = slack_of(first.splats, radius)
         weights, self._movers = first.driver.weights(graph).topk(min(_SLOTS, len(graph.nodes)), dim=1)
         self._shares = weights / weights.sum(1, keepdim=True)
         self._arms = first.splats.means.detach()[:, None] - self._nodes[self._movers]
@@ -180,10 +180,15 @@ class Sight:
         equations.gradient.index_add_(0, movers.flatten(), pull)
 
 
+def slack_of(splats: SplatParameters, radius: float) -> float:
+    """How far, in metres, behind the rendered depth a splat still counts as seen."""
+    return _SLACK_SPACINGS * float(splats.scales.detach().median()) + _SLACK_RADII * radius
+
+
 @torch.no_grad()
-def floor_of(splats: SplatParameters, views: ViewSet, width: int) -> float:
+def floor_of(splats: SplatParameters, views: ViewSet, width: int, finer: int = 1) -> float:
     """The cost per pixel (see :meth:`Sight.misfit`) of splats at rest against their photographs, at a
-    ``width`` in pixels: what no motion can mend."""
+    ``width`` in pixels, drawn ``finer``: what no motion can mend."""
     costs = []
     for view in range(0, len(views.images), max(len(views.images) // _FLOOR_VIEWS, 1)):
         camera = scaled(views.cameras[view], width)
@@ -191,7 +196,7 @@ def floor_of(splats: SplatParameters, views: ViewSet, width: int) -> float:
         rgba[:, :3] *= rgba[:, 3:]
         small = functional.interpolate(rgba, size=(camera.height, camera.width), mode="area")[0]
         image = (small[:3] + 1.0 - small[3:]).permute(1, 2, 0)
-        costs.append(_per_pixel(render(splats, camera), image))
+        costs.append(_per_pixel(render(splats, camera, finer=finer), image))
     return sum(costs) / len(costs)
 
 

@@ -1,8 +1,9 @@
 /* From composited planes to what the caller sees, and the gradients back:
  *
- *     image = value + T background,  alpha = 1 - T,  depth = z / alpha,  flow = f / alpha
+ *     image = value + T background,  alpha = 1 - T,  depth = z_0 + z / alpha,  flow = f_0 + f / alpha
  *
- * (depth is infinite and flow 0 where alpha is 0). The twin is `finish` in reference.py.
+ * where z_0 and f_0 are those of the pixel's first splat, and z and f are relative to them (depth is infinite and
+ * flow 0 where alpha is 0). The twin is `finish` in reference.py.
  */
 
 #include "kernel.h"
@@ -14,14 +15,15 @@
 
 static void finish_row(const float *plane, int64_t size, int width, const float *background, float *image, float *alpha,
                        float *depth, float *flow) {
-    const float *T = plane + (flow ? 6 : 4) * size;
+    const float *T = plane + (flow ? 6 : 4) * size, *first = T + size;
     for (int x = 0; x < width; x++) {
         const float own = 1.0f - T[x], inverse = own > 0.0f ? 1.0f / own : 0.0f;
         for (int c = 0; c < 3; c++) image[3 * x + c] = plane[c * size + x] + T[x] * background[c];
         alpha[x] = own;
-        depth[x] = own > 0.0f ? plane[3 * size + x] * inverse : INFINITY;
+        depth[x] = own > 0.0f ? first[x] + plane[3 * size + x] * inverse : INFINITY;
         if (flow)
-            for (int c = 0; c < 2; c++) flow[2 * x + c] = plane[(4 + c) * size + x] * inverse;
+            for (int c = 0; c < 2; c++)
+                flow[2 * x + c] = own > 0.0f ? first[(1 + c) * size + x] + plane[(4 + c) * size + x] * inverse : 0.0f;
     }
 }
 
@@ -30,7 +32,7 @@ void uni4d_finish(const batch *job) {
 #pragma omp parallel for schedule(static) num_threads(job->threads) if (job->images * size > MANY_PIXELS)
     for (int64_t row = 0; row < rows; row++) {
         const int64_t image = row / job->height, at = row * job->width;
-        const float *plane = job->planes + image * (job->features + 1) * size + (row % job->height) * job->width;
+        const float *plane = job->planes + image * PLANES(job->features) * size + (row % job->height) * job->width;
         finish_row(plane, size, job->width, job->backgrounds + 3 * image, job->image + 3 * at, job->alpha + at,
                    job->depth + at, job->flow ? job->flow + 2 * at : 0);
     }
@@ -69,14 +71,16 @@ int unfinish(const batch *job, const gradients *to) {
     if (!totals) return -1;
 #pragma omp parallel for schedule(static) num_threads(job->threads) if (job->images * size > MANY_PIXELS)
     for (int64_t strip = 0; strip < job->images * strips; strip++) {
-        const int64_t image = strip / strips, offset = image * (job->features + 1) * size;
+        const int64_t image = strip / strips;
+        const float *planes = job->planes + image * PLANES(job->features) * size;
+        float *g_planes = to->planes + image * (job->features + 1) * size;
         const int first = (int)(strip % strips) * STRIP, end = first + STRIP;
         for (int y = first; y < end && y < job->height; y++) {
             const int64_t in_image = (int64_t)y * job->width, at = image * size + in_image;
-            unfinish_row(job->planes + offset + in_image, size, job->width, job->features > 4,
+            unfinish_row(planes + in_image, size, job->width, job->features > 4,
                          job->backgrounds + 3 * image, to->image ? to->image + 3 * at : 0,
                          to->alpha ? to->alpha + at : 0, to->depth ? to->depth + at : 0,
-                         to->flow ? to->flow + 2 * at : 0, to->planes + offset + in_image, totals + 3 * strip);
+                         to->flow ? to->flow + 2 * at : 0, g_planes + in_image, totals + 3 * strip);
         }
     }
     for (int64_t strip = 0; strip < job->images * strips; strip++)

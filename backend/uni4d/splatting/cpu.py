@@ -29,6 +29,7 @@ _RANKS = {"means": 2, "quaternions": 2, "scales": 2, "opacities": 1, "colors": 2
 """Of the splats of one image; one more if every image has its own."""
 _RECORD_FLOATS = 16
 _MOMENTS = 6
+_COLORS = 3
 _TILE = 16
 
 
@@ -66,7 +67,7 @@ class _Job:
         width, height = scene.cameras.width, scene.cameras.height
         tiles = -(-width // _TILE) * -(-height // _TILE)
         self._features = 4 if scene.other is None else 6
-        self._shape = images, self._features + 1, height, width
+        self._shape = images, height, width
         self._records = torch.empty(images, count, _RECORD_FLOATS)
         self._first_pair = torch.empty(images * count + 1, dtype=torch.int64)
         self._tile_start = torch.empty(images * tiles + 1, dtype=torch.int32)
@@ -96,11 +97,12 @@ class _Job:
         total = library.uni4d_project(batch)
         if total < 0:
             raise MemoryError(f"rasterise: the splats cover more than 2³¹ tiles, in images {self._shape}")
-        self._pairs, self._planes = torch.empty(total, 2, dtype=torch.int32), torch.empty(self._shape)
+        images, height, width = self._shape
+        self._pairs = torch.empty(total, 2, dtype=torch.int32)
+        self._planes = torch.empty(images, 2 * self._features + 1 - _COLORS, height, width)
         self._batch.pairs, self._batch.planes = self._pairs.data_ptr(), self._planes.data_ptr()
         if library.uni4d_composite(batch):
             raise MemoryError(f"rasterise: no memory to sort {self._records.shape[1]} splats")
-        images, _, height, width = self._shape
         channels: list[list[int]] = [[3], [], []] if self._features == 4 else [[3], [], [], [2]]
         drawn = tuple(torch.empty(images, height, width, *own) for own in channels)
         for name, tensor in zip(_OUTPUTS, drawn, strict=False):
@@ -112,7 +114,8 @@ class _Job:
         """Gradients of the inputs, in their order."""
         found = [torch.zeros_like(t) for t in inputs]
         given = [None if g is None else g.contiguous() for g in gradients]
-        planes = torch.empty(self._shape)
+        images, height, width = self._shape
+        planes = torch.empty(images, self._features + 1, height, width)
         pairs = torch.empty(len(self._pairs), _MOMENTS + self._features)
         to = native.Gradients(planes=planes.data_ptr(), pairs=pairs.data_ptr())
         for name, tensor in (*zip(_OUTPUTS, given, strict=False), *zip(_NAMES, found, strict=False)):

@@ -10,6 +10,11 @@
  * 1e-4 or less. Each splat carries features f: red, green, blue, depth, and with flow its two components; the
  * loops are compiled once for four features and once for six. The background is not added here.
  *
+ * Depth and flow are not sums but means, value / (1 - T_end). Whether a splat counts a little more or less changes
+ * a mean by what sets that splat apart from the others in the pixel, which may be a millionth of its depth. So
+ * that single precision does not lose it, their f_i is taken relative to f of the pixel's first splat, the
+ * *reference*; background.c adds it again. The mean does not depend on it, so no gradient goes through it.
+ *
  * Gradients. With V_i = f_i . g (g is the gradient of the pixel's value), g_T that of its final T,
  *
  *     dL/dalpha_i = T_i V_i - (sum_{j>i} alpha_j T_j V_j + g_T T_end) / (1 - alpha_i)
@@ -155,9 +160,10 @@ INLINE void tile_forward(const batch *job, int64_t image, int tile, const int fe
     const int64_t plane = (int64_t)width * height, tiles = (int64_t)tiles_x * ((height + TILE - 1) / TILE);
     const int32_t *start = job->tile_start + image * tiles + tile;
     const record *records = (const record *)job->records + image * job->count;
-    float *planes = job->planes + image * (features + 1) * plane;
-    f8 value[MAX_FEATURES][BLOCKS][TILE], T[BLOCKS][TILE], columns[BLOCKS];
+    float *planes = job->planes + image * PLANES(features) * plane;
+    f8 value[MAX_FEATURES][BLOCKS][TILE], first[MAX_MEANS][BLOCKS][TILE], T[BLOCKS][TILE], columns[BLOCKS];
     memset(value, 0, (size_t)features * sizeof value[0]);
+    memset(first, 0, (size_t)(features - COLORS) * sizeof first[0]);
     for (int block = 0; block < BLOCKS; block++) {
         columns[block] = pixel_centres(x0 + block * LANES);
         for (int row = 0; row < TILE; row++) T[block][row] = initial_T(x0 + block * LANES, y0 + row, width, height);
@@ -175,8 +181,15 @@ INLINE void tile_forward(const batch *job, int64_t image, int tile, const int fe
                 const f8 alpha = min8(raw_alpha(s, &at, dx, row), splat8(ALPHA_MAX)), before = T[block][row];
                 const i8 counts = attenuate(&T[block][row], alpha);
                 const f8 weight = keep(alpha * before, counts);
-                for (int c = 0; c < features; c++)
+                const i8 untouched = before == splat8(1.0f);
+                for (int c = 0; c < COLORS; c++)
                     value[c][block][row] = fma8(weight, splat8(s->features[c]), value[c][block][row]);
+                for (int c = COLORS; c < features; c++) {
+                    const f8 own = splat8(s->features[c]);
+                    const f8 from = choose(untouched, own, first[c - COLORS][block][row]);
+                    first[c - COLORS][block][row] = from;
+                    value[c][block][row] = fma8(weight, own - from, value[c][block][row]);
+                }
             }
         }
     }
@@ -188,6 +201,8 @@ INLINE void tile_forward(const batch *job, int64_t image, int tile, const int fe
             const f8 end = max8(T[block][row], -T[block][row]);
             for (int c = 0; c < features; c++) memcpy(at + c * plane, &value[c][block][row], (size_t)count * 4);
             memcpy(at + features * plane, &end, (size_t)count * 4);
+            for (int c = 0; c < features - COLORS; c++)
+                memcpy(at + (features + 1 + c) * plane, &first[c][block][row], (size_t)count * 4);
         }
     }
 }
@@ -229,9 +244,10 @@ INLINE void tile_backward(const batch *job, const gradients *to, int64_t image, 
     const int32_t *start = job->tile_start + image * tiles + tile;
     if (start[0] == start[1]) return;
     const record *records = (const record *)job->records + image * job->count;
-    const float *planes = job->planes + image * (features + 1) * plane;
+    const float *planes = job->planes + image * PLANES(features) * plane;
     const float *g_planes = to->planes + image * (features + 1) * plane;
-    f8 g[BLOCKS][TILE][MAX_FEATURES], later[BLOCKS][TILE], T[BLOCKS][TILE], columns[BLOCKS];
+    f8 g[BLOCKS][TILE][MAX_FEATURES], first[BLOCKS][TILE][MAX_MEANS];
+    f8 later[BLOCKS][TILE], T[BLOCKS][TILE], columns[BLOCKS];
     for (int block = 0; block < BLOCKS; block++) {
         const int x = x0 + block * LANES;
         columns[block] = pixel_centres(x);
@@ -243,6 +259,8 @@ INLINE void tile_backward(const batch *job, const gradients *to, int64_t image, 
                 g[block][row][c] = load8(g_planes + c * plane, x, y0 + row, width, height);
                 sum = fma8(load8(planes + c * plane, x, y0 + row, width, height), g[block][row][c], sum);
             }
+            for (int c = 0; c < features - COLORS; c++)
+                first[block][row][c] = load8(planes + (features + 1 + c) * plane, x, y0 + row, width, height);
             later[block][row] = fma8(load8(planes + features * plane, x, y0 + row, width, height),
                                      load8(g_planes + features * plane, x, y0 + row, width, height), sum);
         }
@@ -270,7 +288,8 @@ INLINE void tile_backward(const batch *job, const gradients *to, int64_t image, 
                 const f8 weight = keep(alpha * before, counts);
                 f8 V = {0};
                 for (int c = 0; c < features; c++) {
-                    V = fma8(g[block][row][c], splat8(s->features[c]), V);
+                    const f8 own = splat8(s->features[c]);
+                    V = fma8(g[block][row][c], c < COLORS ? own : own - first[block][row][c - COLORS], V);
                     g_f[c] = fma8(weight, g[block][row][c], g_f[c]);
                 }
                 const f8 behind = later[block][row] - weight * V;

@@ -21,6 +21,9 @@
 #define LANES 8
 #define BLOCKS (TILE / LANES)
 #define MAX_FEATURES 6 /* red, green, blue, depth, and with flow: its x and y */
+#define COLORS 3       /* features that are sums; the ones after them are means, see kernel.c */
+#define MAX_MEANS (MAX_FEATURES - COLORS)
+#define PLANES(features) (2 * (features) + 1 - COLORS) /* composited features, the final T, what means start from */
 #define MOMENTS 6      /* per (splat, tile) pair, before the gradients of its features */
 #define ALPHA_MIN (1.0f / 255.0f)
 #define ALPHA_MAX 0.99f
@@ -47,7 +50,7 @@ typedef struct {
     int32_t *tile_start;            /* [images tiles + 1] where each tile's entries begin in `pairs` */
     int32_t *pairs;                 /* [M, 2] (splat, pair) */
     const float *backgrounds;       /* [images, 3] */
-    float *planes;                  /* [images, F + 1, height, width] composited features, and the final T */
+    float *planes;                  /* [images, PLANES(F), height, width] */
     float *image, *alpha, *depth;   /* [images, height, width, 3], [images, height, width] twice */
     float *flow;                    /* [images, height, width, 2], or NULL without flow */
 } batch;
@@ -55,7 +58,7 @@ typedef struct {
 /* Gradients: of what came out (NULL where there is none), room to work in, and of what went in (zero on entry). */
 typedef struct {
     const float *image, *alpha, *depth, *flow;
-    float *planes; /* as above */
+    float *planes; /* [images, F + 1, height, width] of the composited features and of T */
     float *pairs;  /* [M, MOMENTS + F] */
     float *means, *quaternions, *scales, *opacities, *colors, *views, *intrinsics, *backgrounds;
     float *other_means, *other_views, *other_intrinsics;

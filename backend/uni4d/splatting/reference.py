@@ -48,18 +48,20 @@ def render(scene: Scene) -> Rendered:
 
 
 def finish(
-    planes: Tensor,  # [B, F + 1, H, W] premultiplied red, green, blue, depth, with flow its x and y; T
+    planes: Tensor,  # [B, 2 F - 2, H, W] of `composite`: red, green, blue, depth, with flow its x and y
     background: Tensor,  # [B, 3]
 ) -> Rendered:
     """Over the background, and divided by alpha what is a mean."""
-    *features, transmittance = planes.unbind(1)
-    image = torch.stack(features[:3], dim=-1) + transmittance[..., None] * background[:, None, None, :]
+    count = planes.shape[1] // 2 - 2  # of means
+    colors, means, first = planes[:, :3], planes[:, 3 : 3 + count], planes[:, 4 + count :]
+    transmittance = planes[:, 3 + count]
+    image = (colors + transmittance[:, None] * background[:, :, None, None]).movedim(1, -1)
     alpha = 1.0 - transmittance
     hit = alpha > 0
     divisor = torch.where(hit, alpha, torch.ones_like(alpha))
-    depth = torch.where(hit, features[3] / divisor, torch.full_like(alpha, torch.inf))
-    flow = torch.stack(features[4:], dim=-1) / divisor[..., None] if len(features) > 4 else None
-    return Rendered(image, alpha, depth, flow)
+    depth, *flow = (first + means / divisor[:, None]).unbind(1)
+    depth = torch.where(hit, depth, torch.full_like(alpha, torch.inf))
+    return Rendered(image, alpha, depth, torch.stack(flow, dim=-1) if flow else None)
 
 
 def displacements(scene: Scene, other: OtherMoment) -> Tensor:
@@ -83,7 +85,11 @@ def composite(
     width: int,
     height: int,
 ) -> Tensor:
-    """``[F + 1, H, W]``: the composited features and the final transmittance."""
+    """``[2 F - 2, H, W]``: the composited features, the final transmittance, and what the means start from.
+
+    Features after the three colours are means; they are relative to those of the first splat of each pixel
+    (``kernel.c`` says why), which are the last planes, and 0 where there is none.
+    """
     order = torch.argsort(depths.detach(), stable=True)
     means, conics, opacities, features = means[order], conics[order], opacities[order], features[order]
     low, high = _boxes(means.detach(), conics.detach(), opacities.detach())
@@ -124,7 +130,7 @@ def _composite_pixels(
     opacities: Tensor,
     features: Tensor,
 ) -> Tensor:
-    """``[P, F + 1]``."""
+    """``[P, 2 F - 2]``."""
     dx, dy = (pixels[:, None, :] - means[None, :, :]).unbind(-1)  # [P, S]
     a, b, c = conics.unbind(1)
     exponent = -0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy
@@ -136,4 +142,10 @@ def _composite_pixels(
     before = torch.cat([torch.ones_like(alpha[:, :1]), transmittance[:, :-1]], dim=1)
     weight = alpha * before[:, : alpha.shape[1]]
     end = transmittance[:, -1:] if alpha.shape[1] else torch.ones(len(pixels), 1, dtype=pixels.dtype)
-    return torch.cat([weight @ features, end], dim=1)
+    colors, means = features[:, :3], features[:, 3:]
+    if not len(means):
+        return torch.cat([weight @ features, end, means.new_zeros(len(pixels), means.shape[1])], dim=1)
+    nearest = (alpha > 0).to(torch.uint8).argmax(dim=1)
+    first = torch.where(end < 1.0, means.detach()[nearest], torch.zeros_like(means[:1]))
+    relative = (weight[..., None] * (means - first[:, None])).sum(1)
+    return torch.cat([weight @ colors, relative, end, first], dim=1)

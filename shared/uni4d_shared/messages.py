@@ -1,9 +1,9 @@
 """Every message of the protocol, as frozen attrs classes. ``shared/PROTOCOL.md`` is the authority.
 
-A request that takes time (search, fetch, align, animate, fit, video models) goes over the **work** socket
-and becomes a *job*, whose id is the request's message id: ``Accepted``, any number of ``JobProgress``, then
-one of the result classes, ``Failed`` or ``JobCancelled``. Everything that must never queue behind a job goes
-over the **control** socket and is answered at once.
+A request that takes time (search, fetch, align, animate, read clip, fit, video models) goes over the
+**work** socket and becomes a *job*, whose id is the request's message id: ``Accepted``, any number of
+``JobProgress``, then one of the result classes, ``Failed`` or ``JobCancelled``. Everything that must never
+queue behind a job goes over the **control** socket and is answered at once.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ __all__ = [
     "Message",
     "Ping",
     "Pong",
+    "ReadClipRequest",
+    "ReadClipResult",
     "ResultRequest",
     "SearchRequest",
     "SearchResult",
@@ -157,8 +159,37 @@ class VideoModelsResult:
 
 
 @frozen
+class ReadClipRequest:
+    """Make a clip of a video that does not say what it needs: its background and its camera are estimated."""
+
+    video: bytes
+    """An MP4, MOV, MKV or WebM file."""
+    views: ViewSet
+    alignment: Alignment
+    """The video starts as its key view is."""
+    name: str = ""
+    """What to call it."""
+    fps: float = 12.0
+    """The most frames a second that are taken."""
+    size: int = 256
+    """The most pixels of the longer side."""
+    start: float = 0.0
+    """Seconds of the video that are left out."""
+    seconds: float = 0.0
+    """How much of it is taken from there on; 0: all."""
+
+
+@frozen
+class ReadClipResult:
+    clip: Clip
+    """With a camera, and before an even background."""
+    notes: tuple[str, ...]
+    """For a person: what was found."""
+
+
+@frozen
 class FitRequest:
-    """Fit the 4D Gaussians to a clip."""
+    """Fit the 4D Gaussians to a clip. One without a camera is prepared as by :class:`ReadClipRequest`."""
 
     uid: str
     views: ViewSet
@@ -174,7 +205,9 @@ class FitRequest:
 class FitResult:
     result: Gaussians4D
     metrics: dict[str, float]
-    """e.g. ``psnr_foreground`` and ``psnr_foreground_static`` in dB, ``seconds``, ``iterations``."""
+    """e.g. ``psnr_foreground`` and ``psnr_foreground_static`` in dB, ``explained`` (a share), ``seconds``."""
+    notes: tuple[str, ...] = ()
+    """For a person: what was found out about a clip without a camera, and how much the motion explains."""
 
 
 @frozen
@@ -286,11 +319,12 @@ class ShutdownReply:
 
 WORK_REQUESTS: tuple[type, ...] = (
     *(SearchRequest, FetchRequest, AlignRequest, AnimateRequest, FitRequest),
-    VideoModelsRequest,
+    *(VideoModelsRequest, ReadClipRequest),
 )
 CONTROL_REQUESTS: tuple[type, ...] = (Ping, Cancel, Status, ResultRequest, Shutdown)
 _REPLIES: tuple[type, ...] = (
     *(SearchResult, FetchResult, AlignResult, AnimateResult, FitResult, VideoModelsResult),
+    ReadClipResult,
     *(Accepted, JobProgress, Failed, JobCancelled),
     *(Pong, CancelReply, StatusReply, ShutdownReply),
 )

@@ -16,7 +16,6 @@ from uni4d_shared.codec import read_file, write_file
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.messages import AlignResult
 from uni4d_shared.progress import section
-from uni4d_shared.types import Alignment, Clip, ViewSet
 
 __all__ = ["Align", "Animate", "Fit", "Render"]
 
@@ -186,7 +185,7 @@ class Fit(_OnViews):
 
         stages, views, glb = Stages(self.settings()), files.read_views(self.views), self.mesh_bytes()
         alignment = read_file(self.alignment, AlignResult).alignment
-        clips, said = _described([files.read_clip(path) for path in self.clip], views, alignment)
+        clips = [files.read_clip(path) for path in self.clip]
         _make_folder(self.out)
         with self.progress("fit") as progress:
             result = stages.fit(
@@ -197,48 +196,14 @@ class Fit(_OnViews):
             )
             write_file(self.out / "result.u4d", result)
             write_ply_sequence(self.out / "splats", result.result, section(progress, 0.95, 1.0))
-        return {"out": str(self.out), "metrics": result.metrics, "clip": said}
+        return {"out": str(self.out), "metrics": result.metrics, "notes": list(result.notes)}
 
     def show(self, result: dict[str, Any]) -> None:
         for name, value in result["metrics"].items():
             stdout.print(f"{name:26} {value:.4g}")
-        for note in result["clip"]:
+        for note in result["notes"]:
             stdout.print(note)
-        stdout.print(_explained(result["metrics"]))
         stdout.print(f"→ {result['out']}")
-
-
-def _described(clips: list[Clip], views: ViewSet, alignment: Alignment) -> tuple[list[Clip], list[str]]:
-    """The clips as the fit takes them, and what was found out about those that do not say it."""
-    from uni4d.fourd.backdrop import on_even_ground
-    from uni4d.fourd.framing import camera_of
-
-    if len(clips) > 1:
-        return clips, []
-
-    described, said = list[Clip](), list[str]()
-    for clip in clips:
-        if clip.camera is None:
-            even, found = on_even_ground(clip)
-            camera = camera_of(even, views, alignment.key_view)
-            described.append(attrs.evolve(even, camera=camera))
-            zoom = camera.intrinsics[0, 0] / views.cameras[alignment.key_view].intrinsics[0, 0]
-            said.append(
-                f"{clip.description}: {found.said()}; camera of the key view at {zoom:.2f} of its size"
-            )
-        else:
-            described.append(clip)
-    return described, said
-
-
-def _explained(metrics: dict[str, float]) -> str:
-    """How much of what the object at rest leaves unexplained the motion explains, as squared error."""
-    still, moved = metrics["psnr_foreground_static"], metrics["psnr_foreground"]
-    share = max(1.0 - 10.0 ** ((still - moved) / 10.0), 0.0)
-    return (
-        f"The motion explains {share:.0%} of the difference between the clip and the object at rest "
-        f"({still:.1f} → {moved:.1f} dB)."
-    )
 
 
 def _make_folder(path: Path) -> None:

@@ -29,6 +29,7 @@ from uni4d_shared.messages import (
     FitRequest,
     FitResult,
     Message,
+    ReadClipRequest,
     SearchRequest,
     SearchResult,
     VideoModelsRequest,
@@ -104,6 +105,10 @@ class Stages:
                 )
             case VideoModelsRequest():
                 return self.video_models(progress)
+            case ReadClipRequest():
+                from uni4d.pipeline.foreign_clips import read_foreign
+
+                return read_foreign(request, progress)
         raise Uni4DError("bad-request", f"{type(request).__name__} is not a request for the worker.")
 
     def library_size(self) -> int:
@@ -228,16 +233,22 @@ class Stages:
     ) -> FitResult:
         """4D Gaussians fitted to the frames of a clip, or of several of one motion.
 
+        A clip without a camera is a foreign video: what is found out about it is in the result's notes.
         ``checkpoint``: a folder of its own, from which the same fit goes on when it was interrupted.
         """
         from uni4d.fourd import fit
         from uni4d.fourd.checkpoint import Checkpoint
+        from uni4d.fourd.foreign import explained, prepared, says_explained
 
         config = with_settings(self.config.fit, settings)
         progress(0.0, "reading the mesh")
         mesh = self.mesh(uid, glb)
+        given = (clips,) if isinstance(clips, Clip) else tuple(clips)
+        known, found = prepared(given, views, alignment.key_view)
         own = section(progress, 0.01, 1.0)
-        return fit(mesh, views, alignment, clips, config, own, Checkpoint(checkpoint))
+        fitted = fit(mesh, views, alignment, known, config, own, Checkpoint(checkpoint))
+        metrics = {**fitted.metrics, "explained": explained(fitted.metrics)}
+        return FitResult(fitted.result, metrics, (*found, says_explained(metrics)))
 
     def asset(self, uid: str) -> Asset:
         return self.library.get(uid)

@@ -1,7 +1,7 @@
 """The chain as the add-on drives it: search → fetch → import → views → align → animate → fit → place.
 
-It can pause with the clip (:class:`Draft`), be taken again from there (:class:`Retake`), and go on
-(:class:`Fit`).
+It can pause with the clip (:class:`Draft`), be taken again from there (:class:`Retake`), take a video of the
+user's own in the clip's place (:mod:`.own_video`), and go on (:class:`Fit`).
 
 Each class here is a :class:`~.run.Run`: short steps on Blender's main thread. While the backend works, a
 step only looks whether it is done, and photographs are taken one per step, so a window stays alive.
@@ -20,7 +20,7 @@ from typing import Any
 
 import bpy
 import numpy as np
-from attrs import evolve, frozen
+from attrs import frozen
 
 from uni4d_shared.cameras import bounding_sphere, orbit_rig
 from uni4d_shared.errors import Uni4DError
@@ -43,6 +43,7 @@ from .run import Run, Step, Store, digest
 from .scene import assets, meshes, placement, rendering
 
 __all__ = [
+    "Chain",
     "Draft",
     "Fit",
     "Generation",
@@ -50,6 +51,7 @@ __all__ = [
     "Retake",
     "Search",
     "Settings",
+    "Subject",
     "choose_hit",
     "import_asset",
     "rig",
@@ -123,19 +125,29 @@ class Import(Run):
 
 
 @frozen(eq=False)
-class Draft:
-    """A clip, and all that it takes to make another one or to fit this one. No Blender data is in it."""
+class Subject:
+    """An asset that was photographed and looked at: what every clip of it starts from. No Blender data."""
 
     query: Query
     hit: Hit
     fetched: FetchResult
     views: ViewSet
     alignment: Alignment
+
+    def filmed(self, animated: AnimateResult) -> Draft:
+        """With its clip."""
+        return Draft(self.query, self.hit, self.fetched, self.views, self.alignment, animated)
+
+
+@frozen(eq=False)
+class Draft(Subject):
+    """A clip, and all that it takes to make another one or to fit this one."""
+
     animated: AnimateResult
 
 
-class _Chain(Run):
-    """The parts that the runs below are made of."""
+class Chain(Run):
+    """The parts that the runs below, and :mod:`.own_video`'s, are made of."""
 
     def __init__(self, jobs: Jobs, settings: Settings, store: Store | None) -> None:
         super().__init__(jobs, store)
@@ -143,12 +155,14 @@ class _Chain(Run):
         """The clip, as soon as there is one."""
         self.placed: placement.Placed | None = None
         """The result in the scene, once there is one."""
+        self.findings: tuple[str, ...] = ()
+        """What the fit says about the clip, for the user."""
         self.settings = settings
         self._mark = ""
         """How the asset's objects are found (:mod:`.scene.assets`)."""
 
-    def _prepare(self, prompt: str, found: SearchResult | None) -> Generator[Step, None, Draft]:
-        """From the prompt to the first clip."""
+    def _look(self, prompt: str, found: SearchResult | None) -> Generator[Step, None, Subject]:
+        """From the prompt to all that precedes the clip."""
         if found is None:
             found = yield from self._ask("search", SearchRequest(prompt, self.settings.top), SearchResult)
         hit = choose_hit(found, self.settings.uid)
@@ -156,8 +170,7 @@ class _Chain(Run):
         self._mark = yield from self._imported(hit, fetched)
         views = yield from self._views(self._mark, fetched)
         aligned = yield from self._ask("alignment", AlignRequest(found.query, hit.uid, views), AlignResult)
-        animated = yield from self._animate(found.query, hit.uid, views, aligned.alignment)
-        return Draft(found.query, hit, fetched, views, aligned.alignment, animated)
+        return Subject(found.query, hit, fetched, views, aligned.alignment)
 
     def _imported(self, hit: Hit, fetched: FetchResult) -> Generator[Step, None, str]:
         """The mark of the asset in the scene, where it may stand already."""
@@ -167,14 +180,13 @@ class _Chain(Run):
         yield Step("import", 1.0, "done")
         return mark
 
-    def _animate(
-        self, query: Query, uid: str, views: ViewSet, alignment: Alignment
-    ) -> Generator[Step, None, AnimateResult]:
-        settings = self.settings
+    def _animate(self, subject: Subject) -> Generator[Step, None, Draft]:
         request = AnimateRequest(
-            query, uid, views, alignment, seed=settings.seed, settings=settings.of_the_clip()
+            *(subject.query, subject.hit.uid, subject.views, subject.alignment),
+            seed=self.settings.seed,
+            settings=self.settings.of_the_clip(),
         )
-        return (yield from self._ask("animate", request, AnimateResult))
+        return subject.filmed((yield from self._ask("animate", request, AnimateResult)))
 
     def _fit(self, draft: Draft) -> Generator[Step, None, None]:
         """From a clip to the animated object in the scene."""
@@ -184,6 +196,7 @@ class _Chain(Run):
             FitRequest(draft.hit.uid, draft.views, draft.alignment, clip, seed=self.settings.seed),
             FitResult,
         )
+        self.findings = fitted.notes
         yield Step("place", 0.0, "putting the motion and the splats into the scene")
         self.placed = placement.place(
             self._mark,
@@ -223,7 +236,7 @@ class _Chain(Run):
         return digest(salt.encode(), fetched.glb, *geometry, str(self.settings.size).encode())
 
 
-class Generation(_Chain):
+class Generation(Chain):
     """The whole chain, from a prompt (or from an earlier search) to the animated result in the scene."""
 
     first_stage = "search"
@@ -244,12 +257,13 @@ class Generation(_Chain):
         self._prompt, self._found, self._review = prompt, found, review
 
     def _run(self) -> Generator[Step, None, None]:
-        self.draft = yield from self._prepare(self._prompt, self._found)
+        subject = yield from self._look(self._prompt, self._found)
+        self.draft = yield from self._animate(subject)
         if not self._review:
             yield from self._fit(self.draft)
 
 
-class Retake(_Chain):
+class Retake(Chain):
     """Another clip of the same photographs: another program, model or seed."""
 
     first_stage = "animate"
@@ -259,12 +273,10 @@ class Retake(_Chain):
         self._from = draft
 
     def _run(self) -> Generator[Step, None, None]:
-        draft = self._from
-        animated = yield from self._animate(draft.query, draft.hit.uid, draft.views, draft.alignment)
-        self.draft = evolve(draft, animated=animated)
+        self.draft = yield from self._animate(self._from)
 
 
-class Fit(_Chain):
+class Fit(Chain):
     """What follows the clip. An asset that has a motion already keeps it; then a new copy takes this one."""
 
     first_stage = "import"
@@ -320,5 +332,8 @@ def rig(vertices: Any, settings: Settings) -> tuple[Camera, ...]:
 
 
 def _motion(draft: Draft) -> str:
-    verbs = [str(track.get("verb", "")) for track in draft.animated.program.get("tracks") or ()]
+    program = draft.animated.program
+    if "video" in program:
+        return str(program["video"])
+    verbs = [str(track.get("verb", "")) for track in program.get("tracks") or ()]
     return draft.query.motion_text or ", ".join(verbs) or "moving"

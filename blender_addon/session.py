@@ -24,7 +24,8 @@ from uni4d_shared.types import Hit
 
 from . import motion, playback, program
 from .client import Client
-from .generation import Draft, Fit, Generation, Import, Retake, Search, Settings
+from .generation import Chain, Draft, Fit, Generation, Import, Retake, Search, Settings
+from .own_video import UseVideo, Video
 from .pump import Jobs, Pending
 from .run import Run, Step
 
@@ -56,6 +57,8 @@ class Session:
         """Index of the chosen hit."""
         self.draft: Draft | None = None
         """The last clip, with all that fitting it takes."""
+        self.findings: tuple[str, ...] = ()
+        """What the last fit says about the clip that is shown."""
         self.models: VideoModelsResult | None = None
         """The backend's video models, once it has told of them; older ones never do."""
         self._models_asked: Pending | None = None
@@ -107,10 +110,27 @@ class Session:
     def generate(self, prompt: str, settings: Settings, *, review: bool = False) -> None:
         """The whole chain, or the part before the fit; with the chosen hit if the prompt was searched
         before."""
-        found = self.found if self.found is not None and self.searched == prompt else None
+        found = self._found_for(prompt)
         self._check_model(settings.model)
         self._begin(
             Generation(self._prompt(prompt), self._connection(), settings, found=found, review=review)
+        )
+
+    def use_video(self, video: Video, prompt: str, settings: Settings, *, review: bool = False) -> None:
+        """A video file in the clip's place; of the object that was photographed last, if the prompt still
+        means that one."""
+        known = self.draft
+        if known is not None and (
+            known.query.prompt != prompt.strip() or settings.uid not in ("", known.hit.uid)
+        ):
+            known = None
+        self._begin(
+            UseVideo(
+                *(video, self._prompt(prompt), self._connection(), settings),
+                subject=known,
+                found=self._found_for(prompt),
+                review=review,
+            )
         )
 
     def animate_again(self, settings: Settings) -> None:
@@ -155,6 +175,14 @@ class Session:
         if self.found is None or not self.found.hits:
             raise Uni4DError("no-hit", "Nothing was searched yet.", "Type a prompt and press Search.")
         return self.found.hits[min(self.chosen if index is None else index, len(self.found.hits) - 1)]
+
+    def chosen_uid(self, prompt: str) -> str:
+        """That of the chosen hit, if the prompt is the one that was searched."""
+        found = self._found_for(prompt)
+        return self.hit().uid if found is not None and found.hits else ""
+
+    def _found_for(self, prompt: str) -> SearchResult | None:
+        return self.found if self.searched == prompt else None
 
     def cancel(self) -> None:
         if self.run is not None:
@@ -223,7 +251,7 @@ class Session:
                 "This is a defect of Uni4D; Blender's console has the details.",
             )
         self.run = None
-        if isinstance(run, (Generation, Retake, Fit)):
+        if isinstance(run, Chain):
             self._push_undo(run)
 
     def _adopt(self, run: Run) -> None:
@@ -231,7 +259,7 @@ class Session:
         draft = getattr(run, "draft", None)
         if draft is None or draft is self.draft:
             return
-        self.draft = draft
+        self.draft, self.findings = draft, ()
         playback.current().show(draft.animated.clip, play=True)
         shown = motion.get(bpy.context)
         asked = run.settings.program if isinstance(run, (Generation, Retake)) else None
@@ -239,7 +267,7 @@ class Session:
             program.load(shown, draft.animated.program)
         shown.prompt, shown.uid = draft.query.prompt, draft.hit.uid
 
-    def _push_undo(self, run: Generation | Retake | Fit) -> None:
+    def _push_undo(self, run: Chain) -> None:
         """One step back for what a run has left, also when it was cancelled after its clip."""
         message = "Uni4D result" if run.placed is not None else "Uni4D clip"
         if run.placed is not None or (run.draft is not None and not isinstance(run, Fit)):
@@ -254,9 +282,10 @@ class Session:
         elif isinstance(run, Import):
             self.note = "Imported."
             _push_undo("Uni4D import")
-        elif isinstance(run, Retake) or (isinstance(run, Generation) and run.placed is None):
+        elif isinstance(run, Chain) and run.placed is None:
             self.note = "Look at the clip, then fit it."
-        elif isinstance(run, (Generation, Fit)):
+        elif isinstance(run, Chain):
+            self.findings = run.findings
             self.note = f"Done in {sum(run.seconds.values()):.0f} s: press play."
 
     def _connection(self) -> Jobs:

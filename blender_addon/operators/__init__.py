@@ -5,8 +5,8 @@ Without a window (``blender -b``, ``bpy``) timers never fire, so there the same 
 
 from __future__ import annotations
 
-from . import connection, motion, runs
+from . import connection, motion, runs, video
 
 __all__ = ["CLASSES"]
 
-CLASSES = (*connection.CLASSES, *runs.CLASSES, *motion.CLASSES)
+CLASSES = (*connection.CLASSES, *runs.CLASSES, *motion.CLASSES, *video.CLASSES)

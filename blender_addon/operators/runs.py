@@ -13,10 +13,10 @@ from .. import motion, preferences, program, state
 from ..session import current
 from .reporting import attempt
 
-__all__ = ["CLASSES"]
+__all__ = ["CLASSES", "Idle"]
 
 
-class _Idle:
+class Idle:
     """Operators that begin something; greyed out while something is going on."""
 
     @classmethod
@@ -24,7 +24,7 @@ class _Idle:
         return current().run is None
 
 
-class Uni4DSearch(_Idle, bpy.types.Operator):
+class Uni4DSearch(Idle, bpy.types.Operator):
     bl_idname = "uni4d.search"
     bl_label = "Search"
     bl_description = "Find objects for the prompt in the library"
@@ -35,7 +35,7 @@ class Uni4DSearch(_Idle, bpy.types.Operator):
         return attempt(self, lambda: current().search(chosen.prompt, settings), wait=True)
 
 
-class Uni4DChoose(_Idle, bpy.types.Operator):
+class Uni4DChoose(Idle, bpy.types.Operator):
     bl_idname = "uni4d.choose"
     bl_label = "Choose"
     bl_description = "Choose this result for Import and Generate"
@@ -57,7 +57,7 @@ class Uni4DChoose(_Idle, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class Uni4DMoreLike(_Idle, bpy.types.Operator):
+class Uni4DMoreLike(Idle, bpy.types.Operator):
     bl_idname = "uni4d.more_like"
     bl_label = "More like this"
     bl_description = "Find other objects that look like this one"
@@ -71,7 +71,7 @@ class Uni4DMoreLike(_Idle, bpy.types.Operator):
         return attempt(self, lambda: current().search_like(self.index, chosen.prompt, settings), wait=True)
 
 
-class Uni4DImport(_Idle, bpy.types.Operator):
+class Uni4DImport(Idle, bpy.types.Operator):
     bl_idname = "uni4d.import_hit"
     bl_label = "Import"
     bl_description = "Put the chosen object into the scene, with its textures, without motion"
@@ -80,20 +80,19 @@ class Uni4DImport(_Idle, bpy.types.Operator):
         return attempt(self, current().import_hit, wait=True)
 
 
-class Uni4DGenerate(_Idle, bpy.types.Operator):
+class Uni4DGenerate(Idle, bpy.types.Operator):
     bl_idname = "uni4d.generate"
     bl_label = "Generate"
     bl_description = "Animate the chosen object as the prompt says, as a mesh and as Gaussian splats"
 
     def execute(self, context: bpy.types.Context) -> Any:
         chosen, session = state.get(context), current()
-        known = session.searched == chosen.prompt and session.found is not None and session.found.hits
-        settings = chosen.settings(motion.get(context), session.hit().uid if known else "")
+        settings = chosen.settings(motion.get(context), session.chosen_uid(chosen.prompt))
         review = preferences.get(context).review
         return attempt(self, lambda: session.generate(chosen.prompt, settings, review=review), wait=True)
 
 
-class Uni4DAnimateAgain(_Idle, bpy.types.Operator):
+class Uni4DAnimateAgain(Idle, bpy.types.Operator):
     bl_idname = "uni4d.animate_again"
     bl_label = "Animate Again"
     bl_description = "Make the clip again, with the motion, the video model and the seed below; nothing else"
@@ -107,7 +106,7 @@ class Uni4DAnimateAgain(_Idle, bpy.types.Operator):
         session.animate_again(state.get(context).settings(chosen, program=played))
 
 
-class Uni4DAnotherSeed(_Idle, bpy.types.Operator):
+class Uni4DAnotherSeed(Idle, bpy.types.Operator):
     bl_idname = "uni4d.another_seed"
     bl_label = "Another Seed"
     bl_description = "Make the clip again with another random seed"
@@ -118,7 +117,7 @@ class Uni4DAnotherSeed(_Idle, bpy.types.Operator):
         return bpy.ops.uni4d.animate_again()  # type: ignore[attr-defined]
 
 
-class Uni4DVaryMotion(_Idle, bpy.types.Operator):
+class Uni4DVaryMotion(Idle, bpy.types.Operator):
     bl_idname = "uni4d.vary_motion"
     bl_label = "Another Variant"
     bl_description = "Change the numbers of the motions a little, at random, and make the clip again"
@@ -129,7 +128,7 @@ class Uni4DVaryMotion(_Idle, bpy.types.Operator):
         return bpy.ops.uni4d.animate_again()  # type: ignore[attr-defined]
 
 
-class Uni4DFit(_Idle, bpy.types.Operator):
+class Uni4DFit(Idle, bpy.types.Operator):
     bl_idname = "uni4d.fit_clip"
     bl_label = "Fit This Clip"
     bl_description = "Go on with the clip as it is: fit the splats, and animate the mesh in the scene"

@@ -83,6 +83,9 @@ class VIEW3D_PT_uni4d_clip(bpy.types.Panel):  # noqa: N801 - Blender's rule for 
         for note in session.draft.animated.program.get("notes") or ():
             draw_text(said, str(note), width, icon="INFO")
         layout.operator("uni4d.fit_clip", icon="CHECKMARK")
+        found = layout.column(align=True)
+        for finding in session.findings:
+            draw_text(found, finding, width, icon="INFO")
 
 
 def describe(session: Session) -> str:
@@ -91,7 +94,7 @@ def describe(session: Session) -> str:
         return ""
     clip, words = session.draft.animated.clip, session.draft.query.motion_text
     seconds = len(clip.frames) / clip.fps
-    said = [f"“{words}”"] if words else []
+    said = [f"“{words}”"] if words and "video" not in session.draft.animated.program else []
     return ", ".join([*said, f"{seconds:.1f} s", f"{len(clip.frames)} frames", clip.description])
 
 

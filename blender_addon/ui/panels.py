@@ -44,6 +44,7 @@ class VIEW3D_PT_uni4d(bpy.types.Panel):  # noqa: N801 - Blender's rule for panel
         row = layout.row(align=True)
         row.operator("uni4d.import_hit", icon="IMPORT")
         row.operator("uni4d.generate", icon="PLAY")
+        layout.operator("uni4d.use_video", text="Use a Video…", icon="FILE_MOVIE")
         layout.prop(preferences.get(context), "review", text="Review the clip first")
         if session.step is not None:
             column = layout.column(align=True)

@@ -15,6 +15,7 @@ STAGES = {
     "views": "Photographing",
     "alignment": "Comparing with the text",
     "animate": "Making the clip",
+    "video": "Reading the video",
     "fit": "Fitting the splats",
     "place": "Placing",
 }

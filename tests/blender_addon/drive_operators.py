@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,12 +69,40 @@ def review(operators: Any, preferences: Any, session: Any) -> dict[str, Any]:
     session.models = None
     report["fit"] = attempt(operators.fit_clip)
     report["placed"] = len(bpy.data.armatures) - placed
+    report["video"] = own_video(operators, preferences, session)
     session.draft = None  # as after the file was saved and opened again
     report["taken_up"] = attempt(operators.animate_again)
     report["disconnected"] = attempt(operators.disconnect)
     report["offline"] = attempt(operators.track_remove)
     report["left"] = [track.verb for track in motion.tracks]
     report["nobody"] = attempt(operators.animate_again)
+    return report
+
+
+def own_video(operators: Any, preferences: Any, session: Any) -> dict[str, Any]:
+    """A file in the clip's place: looked at, fitted, and the two in one go for another object."""
+    from blender_addon.ui.clip import describe
+
+    state: Any = bpy.context.window_manager.uni4d  # type: ignore[union-attr]
+    report: dict[str, Any] = {}
+    placed = len(bpy.data.armatures)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "walk.mp4"
+        report["missing"] = attempt(operators.use_video, filepath=str(path))
+        path.write_bytes(b"a film")
+        report["use"] = attempt(operators.use_video, filepath=str(path), fps=8.0, start=0.5)
+        report["note"], report["described"] = session.note, describe(session)
+        report["notes"] = session.draft.animated.program["notes"]
+        report["waits"] = len(bpy.data.armatures) == placed
+        report["fit"] = attempt(operators.fit_clip)
+        report["findings"] = session.findings
+        preferences.review, state.prompt = False, "another toy box is dancing"
+        operators.search()
+        operators.choose(index=1)
+        report["at_once"] = attempt(operators.use_video, filepath=str(path))
+    report["placed"] = len(bpy.data.armatures) - placed
+    report["armatures"] = [item.name for item in bpy.data.objects if item.type == "ARMATURE"]
+    preferences.review, state.prompt = True, "a toy box is dancing"
     return report
 
 

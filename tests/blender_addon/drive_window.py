@@ -1,9 +1,9 @@
 """Runs inside a Blender window: opens the sidebar, then does what the test tells it to.
 
 Arguments: DEPENDENCIES ENDPOINT CONTROL FOLDER. The test writes ``FOLDER/order``, the name of an operator of
-the add-on (or ``review``, which ticks the box, ``track_add VERB``, ``quit``); this script starts it from a
-timer, as a click would. With every beat it reports
-the session in ``FOLDER/state.json``, and the longest time for which the window stood still.
+the add-on (or ``review``, which ticks the box, ``track_add VERB``, ``use_video FILE``, ``quit``); this script
+starts it from a timer, as a click would. With every beat it reports the session in ``FOLDER/state.json``, and
+the longest time for which the window stood still.
 """
 
 from __future__ import annotations
@@ -111,6 +111,8 @@ def start(name: str) -> None:
             bpy.context.preferences.addons["blender_addon"].preferences.review = True  # type: ignore[union-attr]
         elif name.startswith("track_add "):
             operators.track_add("EXEC_DEFAULT", True, verb=name.split()[1])  # True: with a step to undo
+        elif name.startswith("use_video "):
+            operators.use_video(filepath=name.removeprefix("use_video "))
         else:
             getattr(operators, name)()
 

@@ -13,7 +13,14 @@ from harness import toy_asset
 from harness.blenders import RealBlender
 from harness.toy_backend import ToyBackend
 
-from uni4d_shared.messages import AnimateRequest, SearchRequest
+from uni4d_shared.messages import (
+    AlignRequest,
+    AnimateRequest,
+    FitRequest,
+    Message,
+    ReadClipRequest,
+    SearchRequest,
+)
 
 DRIVER = Path(__file__).parent / "drive_operators.py"
 
@@ -32,7 +39,7 @@ def test_from_search_to_the_animated_object(
     for step in ("connect", "search", "more", "choose", "import", "generate"):
         assert report[step] == "FINISHED", f"{step}: {report[step]}"
     searches = [type(request).__name__ for request in backend.requests]
-    assert searches.count("SearchRequest") == 3, "Generate uses the search that was shown"
+    assert searches.count("SearchRequest") == 4, "Generate uses the search that was shown"
     more = backend.requests[1]
     assert isinstance(more, SearchRequest)
     assert (more.prompt, more.like) == ("a toy box is dancing", "toy-2")
@@ -48,6 +55,7 @@ def test_from_search_to_the_animated_object(
     assert report["note"].startswith("Done")
     assert report["left"] == [] and not report["property_left"]
     check_review(report["review"], [one for one in backend.requests if isinstance(one, AnimateRequest)])
+    check_own_video(report["review"]["video"], backend.requests)
 
 
 def check_review(report: dict[str, Any], clips: list[AnimateRequest]) -> None:
@@ -78,3 +86,23 @@ def check_review(report: dict[str, Any], clips: list[AnimateRequest]) -> None:
     assert [track["verb"] for track in taken_up.settings["program"]["tracks"]] == ["spin", "jump"]
     assert report["left"] == ["jump"], "without a backend the program can be edited"
     assert "no connection" in report["nobody"]
+
+
+def check_own_video(report: dict[str, Any], requests: list[Message]) -> None:
+    """A file in the clip's place, of an object that was photographed and of one that was not."""
+    for step in ("use", "fit", "at_once"):
+        assert report[step] == "FINISHED", f"{step}: {report[step]}"
+    assert "walk.mp4: No such file" in report["missing"] and "MP4" in report["missing"]
+    assert "fit it" in report["note"] and report["waits"], "nothing is placed before the user says so"
+    assert report["described"] == "0.7 s, 8 frames, walk.mp4", "not what the prompt says"
+    assert report["notes"] == ["walk.mp4: background #c8d2e6"]
+    assert report["findings"] == ["The motion explains 97% of it."]
+    assert report["placed"] == 2
+    assert sum("walk.mp4" in name for name in report["armatures"]) == 2, report["armatures"]
+    first, second = (one for one in requests if isinstance(one, ReadClipRequest))
+    assert (first.video, first.name, first.fps, first.start) == (b"a film", "walk.mp4", 8.0, 0.5)
+    aligned = [one for one in requests if isinstance(one, AlignRequest)]
+    assert np.array_equal(first.views.images, aligned[-3].views.images), "nothing was photographed again"
+    assert np.array_equal(second.views.images, aligned[-2].views.images)
+    fitted = [one for one in requests if isinstance(one, FitRequest)]
+    assert fitted[-2].clip.description == "walk.mp4" and fitted[-2].clip.camera is not None

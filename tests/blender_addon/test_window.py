@@ -181,6 +181,22 @@ def test_look_at_the_clip_edit_it_undo_and_go_on(window: Window, real_blender: R
     window.order("fit_clip")
     state = window.wait(lambda state: not state["running"])
     assert state["note"].startswith("Done") and any("splats" in name for name in state["objects"])
+
+    (window.folder / "walk.mp4").write_bytes(b"a film")
+    window.order(f"use_video {window.folder / 'walk.mp4'}")
+    window.wait(lambda state: state["running"] == "video")
+    window.order("cancel")
+    state = window.wait(lambda state: not state["running"])
+    assert state["note"] == "Cancelled."
+    window.order(f"use_video {window.folder / 'walk.mp4'}")
+    window.wait(lambda state: state["running"] == "video")
+    state = window.wait(lambda state: not state["running"])
+    assert state["note"].startswith("Look at the clip")
+    window.order("fit_clip")
+    state = window.wait(lambda state: state["note"].startswith("Done"))
+    window.mouse(left + width // 2, top + height // 2, "click", "--repeat", "40", "--delay", "20", "4")
+    time.sleep(2.0)
+    screenshot(window.display, SCREENSHOT / f"video-{real_blender.name}.png")
     (window.folder / "order").write_text("quit")
     assert window.process.wait(30) == 0
 

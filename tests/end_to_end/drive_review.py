@@ -1,7 +1,8 @@
-"""Runs inside Blender, against a real backend: up to the clip, another clip from an edited program, the fit.
+"""Runs inside Blender, against a real backend: up to the clip, another clip from an edited program, the fit;
+then the same with a video from elsewhere.
 
-Arguments: DEPENDENCIES ENDPOINT CONTROL FOLDER. Writes the two clips into ``FOLDER/clips.npz`` and prints one
-line ``REVIEWED {json}``.
+Arguments: DEPENDENCIES ENDPOINT CONTROL FOLDER; in FOLDER lies ``video.mp4``. Writes the two clips into
+``FOLDER/clips.npz`` and prints one line ``REVIEWED {json}``.
 """
 
 from __future__ import annotations
@@ -75,6 +76,11 @@ def main() -> dict[str, Any]:
     np.savez(
         Path(given[3]) / "clips.npz", first=first.animated.clip.frames, second=second.animated.clip.frames
     )
+    operators.use_video(filepath=str(Path(given[3]) / "video.mp4"))
+    report["video"] = session.current().draft.animated.program["notes"]
+    operators.fit_clip()
+    report["findings"] = session.current().findings
+    report["carriers"] = [item.name for item in bpy.data.objects if item.type == "ARMATURE"]
     return report
 
 

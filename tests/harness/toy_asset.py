@@ -20,6 +20,8 @@ from uni4d_shared.messages import (
     FitRequest,
     FitResult,
     Message,
+    ReadClipRequest,
+    ReadClipResult,
     SearchRequest,
     SearchResult,
     VideoModelInfo,
@@ -172,6 +174,9 @@ def answer(request: Message) -> Message:
                 ),
                 "kinematic",
             )
+        case ReadClipRequest(views=views, name=name):
+            clip = Clip(_film(views.images.shape[1]), 12.0, views.cameras[0], description=name)
+            return ReadClipResult(clip, (f"{name}: background #c8d2e6",))
         case FitRequest():
-            return FitResult(result(), {"psnr_foreground": 30.0})
+            return FitResult(result(), {"psnr_foreground": 30.0}, ("The motion explains 97% of it.",))
     raise ValueError(f"no answer to {type(request).__name__}")

@@ -27,7 +27,7 @@ from . import compat
 from .meshes import rest_vertices
 from .timeline import NATIVE, Timeline
 
-__all__ = ["place_motion"]
+__all__ = ["fitted_vertices", "place_motion"]
 
 _MATCH_TOLERANCE = 0.01
 """Part of the object's size by which a vertex of the scene may differ from the one that was fitted."""
@@ -47,7 +47,7 @@ def place_motion(
     about as a whole. An earlier motion of theirs is replaced.
     """
     collection = collection or bpy.context.scene.collection
-    matches = _match([rest_vertices([item]) for item in objects], result.mesh.vertices)
+    matches = fitted_vertices(objects, result)
     for item in objects:
         _forget_motion(item)
     armature = _armature(result.motion, name, _bone_length(result), collection)
@@ -55,6 +55,11 @@ def place_motion(
         _bind(item, armature, result.motion.vertex_nodes[vertices], result.motion.vertex_weights[vertices])
     _keyframe(armature, result.motion, timeline)
     return armature
+
+
+def fitted_vertices(objects: Sequence[bpy.types.Object], result: Gaussians4D) -> list[NDArray[np.int64]]:
+    """For each object, which vertex of the result's mesh each of its vertices is ``[P_i]``."""
+    return _match([rest_vertices([item]) for item in objects], result.mesh.vertices)
 
 
 def bone_name(node: int) -> str:

@@ -10,12 +10,20 @@ import bpy
 
 from uni4d_shared.errors import Uni4DError
 
-from . import compat
+from . import compat, lighting
 
 __all__ = ["export_animated_glb", "usd_from_animated_glb"]
 
 _LIMITS = ((min, 0), (max, 1))
 """Of all actions, the first frame and the last."""
+
+
+_ANIMATED_MATERIALS: dict[str, Any] = {
+    "export_animation_mode": "SCENE",
+    "export_anim_scene_split_object": False,
+    "export_pointer_animation": True,
+}
+"""What lets the exporter of 4.2 and later write materials that are animated; earlier ones cannot."""
 
 
 def export_animated_glb(objects: Sequence[bpy.types.Object], path: Path) -> None:
@@ -43,6 +51,7 @@ def export_animated_glb(objects: Sequence[bpy.types.Object], path: Path) -> None
                 export_all_influences=False,
                 export_optimize_animation_size=False,
                 export_morph=False,
+                **_ANIMATED_MATERIALS if any(map(lighting.is_lit, objects)) else {},
             ),
         )
     finally:

@@ -15,7 +15,7 @@ from attrs import frozen
 from uni4d_shared.skinning import vertices_at
 from uni4d_shared.types import Camera, Gaussians4D
 
-from . import animation, assets, cameras, splats, timeline
+from . import animation, assets, cameras, lighting, splats, timeline
 
 __all__ = ["Placed", "place", "resolve"]
 
@@ -57,6 +57,7 @@ def place(
     spot = objects[0].matrix_world.copy()
     armature = animation.place_motion(objects, result, timeline=times, name=title, collection=home)
     armature.matrix_world = spot
+    lighting.place_light(objects, result, timeline=times)
     cloud = splats.place_splats(
         result,
         camera=clip_camera or views[0],

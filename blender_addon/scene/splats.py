@@ -18,14 +18,14 @@ import bpy
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from uni4d_shared.conventions import matrix_from_quaternion
+from uni4d_shared.conventions import linear_from_srgb, matrix_from_quaternion
 from uni4d_shared.skinning import splats_at
 from uni4d_shared.types import Camera, Gaussians4D, Splats
 
 from . import splat_material, splat_nodes
 from .timeline import NATIVE, Timeline
 
-__all__ = ["euler_from_matrix", "linear_from_srgb", "place_splats"]
+__all__ = ["euler_from_matrix", "place_splats"]
 
 _FLAT = 0.3
 """A splat whose thinnest axis is shorter than this part of the next one is drawn as a disc."""
@@ -103,13 +103,8 @@ def _thinnest_last(
 
 
 def _rgba(moment: Splats) -> NDArray[np.float32]:
-    return np.concatenate([linear_from_srgb(moment.colors), moment.opacities[:, None]], axis=1)
-
-
-def linear_from_srgb(colors: ArrayLike) -> NDArray[np.float32]:
-    """Scene-linear values of sRGB colours in [0, 1] (IEC 61966-2-1)."""
-    c = np.clip(np.asarray(colors, np.float32), 0.0, 1.0)
-    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    shown = linear_from_srgb(np.clip(moment.colors, 0.0, 1.0))
+    return np.concatenate([shown, moment.opacities[:, None]], axis=1)
 
 
 def euler_from_matrix(rotations: ArrayLike) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ camera          OpenCV: x right, y down, z forward; ``world_to_camera`` is 4×4 
 Blender camera  OpenGL: x right, y up, z backward; the object's ``matrix_world`` is camera-to-world
 pixels          origin in the top-left corner, centres at +0.5
 quaternions     wxyz, unit length, rotate columns: v' = R v
-images          uint8 sRGB, straight (not premultiplied) alpha, rows from the top
+images          uint8 sRGB (IEC 61966-2-1), straight (not premultiplied) alpha, rows from the top
 depth           metres along the camera's z (not along the ray); ``inf`` where nothing is
 Uni3D clouds    Y up (glTF axes), centred, scaled into the unit ball
 spherical harm. degree-0 coefficient f_dc = (colour − 0.5) / C0, C0 = 1 / (2√π); directions go from the
@@ -29,6 +29,7 @@ __all__ = [
     "blender_matrix_from_world_to_camera",
     "color_from_sh0",
     "gltf_from_world",
+    "linear_from_srgb",
     "matrix_from_quaternion",
     "multiply_quaternions",
     "quaternion_from_matrix",
@@ -51,6 +52,12 @@ def world_from_gltf(points: ArrayLike) -> NDArray[Any]:
 def gltf_from_world(points: ArrayLike) -> NDArray[Any]:
     """Points ``[..., 3]`` from the Z-up world to glTF's Y-up axes."""
     return np.asarray(points) @ GLTF_TO_WORLD.astype(np.asarray(points).dtype)
+
+
+def linear_from_srgb(colors: ArrayLike) -> NDArray[Any]:
+    """Linear light of sRGB values in [0, 1], of any shape (IEC 61966-2-1)."""
+    c = np.asarray(colors)
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4).astype(c.dtype)
 
 
 def blender_matrix_from_world_to_camera(world_to_camera: ArrayLike) -> NDArray[np.float64]:

@@ -71,7 +71,7 @@ class PlainGltf:
     def _joint(self, number: int, time: float) -> NDArray[np.float64]:
         node = {**self.json["nodes"][number]}
         for channel in self.json["animations"][0]["channels"]:
-            if channel["target"]["node"] == number:
+            if channel["target"].get("node") == number:
                 node[channel["target"]["path"]] = self._sample(channel["sampler"], time)
         x, y, z, w = node.get("rotation", (0.0, 0.0, 0.0, 1.0))
         matrix = np.eye(4)
@@ -91,6 +91,17 @@ class PlainGltf:
         assert abs(times[key] - time) < 1e-5, "there is no key at this time"
         outputs = self.accessor(entry["output"])
         return outputs.reshape(len(times), -1)[key]
+
+    def pointers(self) -> dict[str, NDArray[Any]]:
+        """The values ``[T, width]`` of all that is animated by ``KHR_animation_pointer``, by its pointer."""
+        animation = self.json["animations"][0]
+        return {
+            channel["target"]["extensions"]["KHR_animation_pointer"]["pointer"]: self.accessor(
+                animation["samplers"][channel["sampler"]]["output"]
+            )
+            for channel in animation["channels"]
+            if channel["target"]["path"] == "pointer"
+        }
 
     def morphed(self, time: float) -> NDArray[np.float64]:
         """The vertices ``[P, 3]`` of the morphed mesh at ``time`` seconds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import attrs
 import numpy as np
 import trimesh
 from PIL import Image
@@ -32,6 +33,7 @@ from uni4d_shared.types import (
     Alignment,
     Asset,
     Clip,
+    ColorMotion,
     Gaussians4D,
     Hit,
     Mesh,
@@ -40,7 +42,7 @@ from uni4d_shared.types import (
     Splats,
 )
 
-__all__ = ["FRAMES", "PROGRAM", "answer", "glb", "result", "thumbnail"]
+__all__ = ["FRAMES", "PROGRAM", "answer", "course", "glb", "glowing", "result", "thumbnail"]
 
 FRAMES = 8
 
@@ -120,6 +122,19 @@ def result(splats: int = 600) -> Gaussians4D:
         barycentric,
         fps=12.0,
     )
+
+
+def course() -> np.ndarray:
+    """``[T]`` how far the light of :func:`glowing` is on: it swells and dies once."""
+    return 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FRAMES) / FRAMES)
+
+
+def glowing(light: tuple[float, float, float]) -> Gaussians4D:
+    """:func:`result`, whose blue upper half has ``light`` (sRGB) added, and taken away again."""
+    still = result()
+    above = still.splats.means[:, 2] > 0.5 * _SIZE[1]
+    basis = np.where(above[:, None], light, 0.0)[None]
+    return attrs.evolve(still, color_motion=ColorMotion(basis, course()[:, None]))
 
 
 def _film(size: int) -> np.ndarray:

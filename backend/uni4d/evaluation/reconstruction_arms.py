@@ -26,10 +26,11 @@ from uni4d.evaluation.reconstruction_motions import GLOW_COLOR, Body
 from uni4d.evaluation.reconstruction_truth import Truth
 from uni4d.fourd.registration import RENDERINGS_PER_FRAME
 from uni4d.fourd.targets import Targets, clip_camera, pyramid
-from uni4d.library.geometry import linear_from_srgb, srgb_from_linear
+from uni4d.library.geometry import srgb_from_linear
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters
 from uni4d_shared.cameras import bounding_sphere
+from uni4d_shared.conventions import linear_from_srgb
 from uni4d_shared.progress import Progress, section
 from uni4d_shared.types import Gaussians4D, Splats
 

@@ -10,7 +10,9 @@ the joints are interpolated (rotations along the sphere).
 
 ``morphing_glb``: one morph target for each frame, which holds that frame's positions and normals minus those
 of rest, with weights that go from one target to the next. Larger, but it needs no skinning, and between
-frames every vertex goes straight."""
+frames every vertex goes straight.
+
+Where the splats' colours change, materials of both are animated (:mod:`uni4d.exports.lit_materials`)."""
 
 from __future__ import annotations
 
@@ -19,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uni4d.exports.lit_materials import add_light
 from uni4d.exports.source_mesh import SourceMesh
 from uni4d.library.formats.glb import ARRAY_BUFFER, GlbBuffer, pack_glb
 from uni4d_shared.conventions import gltf_from_world, matrix_from_quaternion
@@ -49,6 +52,7 @@ def skinned_glb(source: SourceMesh, result: Gaussians4D) -> bytes:
     ]
     first = 2  # after the mesh and the armature
     numbers = list(range(first, first + len(joints)))
+    times = _times(result, buffer)
     document |= {
         "scene": 0,
         "scenes": [{"nodes": [0, 1]}],
@@ -65,8 +69,9 @@ def skinned_glb(source: SourceMesh, result: Gaussians4D) -> bytes:
                 "inverseBindMatrices": buffer.add_accessor(inverse_binds, "MAT4"),
             }
         ],
-        "animations": [_joint_animation(result, places, numbers, buffer)],
+        "animations": [_joint_animation(result, places, numbers, times, buffer)],
     }
+    add_light(document, source, result, times, buffer)
     return pack_glb(document, buffer)
 
 
@@ -100,10 +105,9 @@ def _add_influences(primitive: dict[str, Any], nodes: Array, weights: Array, buf
 
 
 def _joint_animation(
-    result: Gaussians4D, places: Array, numbers: list[int], buffer: GlbBuffer
+    result: Gaussians4D, places: Array, numbers: list[int], times: int, buffer: GlbBuffer
 ) -> dict[str, Any]:
     motion = result.motion
-    times = _times(result, buffer)
     rotations = _gltf_quaternions(_continuous(motion.rotations))
     moved = (places + gltf_from_world(motion.translations)).astype(np.float32)
     samplers: list[dict[str, Any]] = []
@@ -162,7 +166,8 @@ def morphing_glb(source: SourceMesh, result: Gaussians4D, progress: Progress = s
             )
     names = [f"frame_{frame + 1:04d}" for frame in range(count)]
     weights = buffer.add_accessor(np.eye(count, dtype=np.float32).reshape(-1), "SCALAR")
-    sampler = {"input": _times(result, buffer), "interpolation": "LINEAR", "output": weights}
+    times = _times(result, buffer)
+    sampler = {"input": times, "interpolation": "LINEAR", "output": weights}
     channel = {"sampler": 0, "target": {"node": 0, "path": "weights"}}
     document |= {
         "scene": 0,
@@ -171,6 +176,7 @@ def morphing_glb(source: SourceMesh, result: Gaussians4D, progress: Progress = s
         "meshes": [{"name": _NAME, "primitives": primitives, "extras": {"targetNames": names}}],
         "animations": [{"name": _NAME, "channels": [channel], "samplers": [sampler]}],
     }
+    add_light(document, source, result, times, buffer)
     return pack_glb(document, buffer)
 
 

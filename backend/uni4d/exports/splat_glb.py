@@ -16,10 +16,10 @@ from __future__ import annotations
 import numpy as np
 
 from uni4d.library.formats.glb import ARRAY_BUFFER, POINTS, GlbBuffer, pack_glb
-from uni4d.library.geometry import linear_from_srgb
 from uni4d_shared.conventions import (
     GLTF_TO_WORLD,
     gltf_from_world,
+    linear_from_srgb,
     multiply_quaternions,
     quaternion_from_matrix,
     sh0_from_color,

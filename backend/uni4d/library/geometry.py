@@ -18,6 +18,7 @@ import numpy as np
 from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
 
+from uni4d_shared.conventions import linear_from_srgb
 from uni4d_shared.errors import Uni4DError
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "SurfaceSamples",
     "Texture",
     "TexturedMesh",
-    "linear_from_srgb",
     "normalised",
     "sample_surface",
     "srgb_from_linear",
@@ -36,11 +36,6 @@ Array = NDArray[Any]
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".off", ".ply", ".stl", ".zip")
 """What can be read; a ``.zip`` holds one OBJ or GLB with its materials and textures."""
-
-
-def linear_from_srgb(color: Array) -> Array:
-    """sRGB in [0, 1] to linear light (IEC 61966-2-1)."""
-    return np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
 
 
 def srgb_from_linear(color: Array) -> Array:

@@ -2,8 +2,8 @@
 
     … import_in_blender.py FOLDER FPS FRAME …
 
-``FOLDER`` holds ``skin.glb``, ``morph.glb``, ``splats.ply`` and perhaps ``animated.usdc``; ``seen.npz`` is
-written there. Nothing of Uni4D is imported.
+``FOLDER`` holds ``skin.glb``, ``morph.glb``, ``lit_skin.glb``, ``lit_morph.glb``, ``splats.ply`` and perhaps
+``animated.usdc``; ``seen.npz`` is written there. Nothing of Uni4D is imported.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import numpy as np
 
 def main(folder: Path, fps: int, frames: list[int]) -> None:
     seen = {}
-    for name in ("skin", "morph"):
+    for name in ("skin", "morph", "lit_skin", "lit_morph"):
         _clear(fps)
         if "bool" not in vars(np):  # the importer of Blender 3.x asks for it, numpy 1.24 took it away
             np.bool = np.bool_  # type: ignore[attr-defined, misc]
         bpy.ops.import_scene.gltf(filepath=str(folder / f"{name}.glb"))
         seen[name] = _positions(frames)
+        seen[f"{name}_light"] = _light(frames)
         seen[f"{name}_images"] = np.array([max(image.size) for image in bpy.data.images if image.size[0]])
     if (folder / "animated.usdc").is_file():
         _clear(fps)
@@ -48,13 +49,35 @@ def _positions(frames: list[int]) -> Any:
     (item,) = (
         item for item in bpy.data.objects if item.type == "MESH" and item.users_scene and _is_shown(item)
     )
-    starts = [action.frame_range[0] for action in bpy.data.actions]
-    first = min(starts) if starts else bpy.context.scene.frame_start
     found = []
     for frame in frames:
-        bpy.context.scene.frame_set(round(first) + frame)
+        bpy.context.scene.frame_set(_first() + frame)
         evaluated = item.evaluated_get(bpy.context.evaluated_depsgraph_get())
         found.append(_vertices(evaluated))
+    return np.stack(found)
+
+
+def _first() -> int:
+    """The frame with which the animation begins."""
+    starts = [action.frame_range[0] for action in bpy.data.actions]
+    return round(min(starts) if starts else bpy.context.scene.frame_start)
+
+
+def _light(frames: list[int]) -> Any:
+    """``[T, 3]`` the most that any material shines."""
+    found = []
+    for frame in frames:
+        bpy.context.scene.frame_set(_first() + frame)
+        graph = bpy.context.evaluated_depsgraph_get()
+        shown = [np.zeros(3)]
+        for material in bpy.data.materials:
+            nodes: Any = material.evaluated_get(graph).node_tree.nodes  # type: ignore[union-attr]
+            for node in (node for node in nodes if node.type == "BSDF_PRINCIPLED"):
+                color = node.inputs.get("Emission Color") or node.inputs["Emission"]
+                shown.append(
+                    np.array(color.default_value)[:3] * node.inputs["Emission Strength"].default_value
+                )
+        found.append(np.max(shown, axis=0))
     return np.stack(found)
 
 

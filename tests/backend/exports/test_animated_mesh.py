@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -18,7 +20,7 @@ from uni4d.library.geometry import Material, TexturedMesh
 from uni4d_shared.conventions import gltf_from_world
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.skinning import vertices_at
-from uni4d_shared.types import Gaussians4D
+from uni4d_shared.types import ColorMotion, Gaussians4D
 
 RESULT = toy_asset.result()
 
@@ -162,3 +164,52 @@ def test_another_mesh_is_refused_and_one_with_split_vertices_is_matched(tmp_path
 def _written(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
+
+
+@pytest.mark.parametrize("write", [skinned_glb, morphing_glb])
+def test_what_lights_up_shines_and_the_rest_of_its_material_does_not(source: SourceMesh, write: Any) -> None:
+    """The upper half of a box of one textured material: a copy of it is animated, on the same vertices."""
+    glowing = toy_asset.glowing((0.7, 0.5, 0.1))
+    dull, lit = PlainGltf(write(source, RESULT)), PlainGltf(write(source, glowing))
+    below, above = lit.json["meshes"][0]["primitives"]
+    assert below["attributes"] == above["attributes"], "nothing is stored twice"
+    heights = lit.accessor(above["attributes"]["POSITION"])[:, 1]
+    corners = [heights[lit.accessor(one["indices"])[:, 0]].reshape(-1, 3) for one in (below, above)]
+    assert corners[0].mean() < 0.2 and corners[1].mean() > 0.4
+    whole = dull.accessor(dull.json["meshes"][0]["primitives"][0]["indices"])
+    assert len(corners[0]) + len(corners[1]) == len(whole) / 3
+
+    first, second = lit.json["materials"]
+    assert first == dull.json["materials"][0]
+    assert second["pbrMetallicRoughness"] == first["pbrMetallicRoughness"], "the same texture"
+    assert (below["material"], above["material"]) == (0, 1)
+    assert lit.json["extensionsUsed"] == ["KHR_animation_pointer"]
+    animated = lit.pointers()
+    assert list(animated) == ["/materials/1/emissiveFactor"]
+    light = animated["/materials/1/emissiveFactor"]
+    assert np.corrcoef(light[:, 0], toy_asset.course())[0, 1] > 0.95
+    assert light.min() >= 0.0 and light[0].max() < 0.02 and 0.3 < light[:, 0].max() <= 1.0
+    assert "extensionsUsed" not in dull.json and not dull.pointers()
+
+
+def test_what_fades_is_multiplied_unless_it_has_a_texture(tmp_path: Path) -> None:
+    """By the factor of the base colour, which keeps its own colour and opacity."""
+    path = _written(tmp_path / "two.glb", glb_bytes(attrs.evolve(_two_parts(), vertex_colors=None)))
+    still = _moving(load_mesh(path))
+    fading = attrs.evolve(
+        still, color_motion=ColorMotion(-0.9 * still.splats.colors[None], np.array([[0.0], [1.0]]))
+    )
+    written = PlainGltf(skinned_glb(read_source_mesh(path, fading), fading))
+    (pointer,) = written.pointers()
+    assert re.fullmatch(r"/materials/[01]/pbrMetallicRoughness/baseColorFactor", pointer)
+    number = int(pointer.split("/")[2])
+    own = np.array(written.json["materials"][number]["pbrMetallicRoughness"]["baseColorFactor"])
+    factors = written.pointers()[pointer]
+    np.testing.assert_allclose(factors[0], own, atol=1e-5)
+    assert factors[1, :3].max() < 0.1 and factors[1, 3] == own[3]
+
+    textured = toy_asset.result()
+    dark = ColorMotion(-0.9 * textured.splats.colors[None], toy_asset.course()[:, None])
+    (tmp_path / "toy.glb").write_bytes(toy_asset.glb())
+    dark = attrs.evolve(textured, color_motion=dark)
+    assert not PlainGltf(skinned_glb(read_source_mesh(tmp_path / "toy.glb", dark), dark)).pointers()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from harness import toy_asset
 from harness.blenders import RealBlender
+from harness.plain_gltf import PlainGltf
 from scipy.spatial import cKDTree
 
 from uni4d import cli
@@ -38,19 +39,27 @@ def test_blender_imports_skin_morph_and_splats_where_the_formula_puts_them(
     source = read_source_mesh(tmp_path / "toy.glb", RESULT)
     (tmp_path / "skin.glb").write_bytes(skinned_glb(source, RESULT))
     (tmp_path / "morph.glb").write_bytes(morphing_glb(source, RESULT))
+    glowing = toy_asset.glowing((0.7, 0.5, 0.1))
+    (tmp_path / "lit_skin.glb").write_bytes(skinned_glb(source, glowing))
+    (tmp_path / "lit_morph.glb").write_bytes(morphing_glb(source, glowing))
     write_ply(tmp_path / "splats.ply", splats_at(RESULT, 5))
     has_usd = _export_usd(real_blender, blender_deps(real_blender), tmp_path, capsys)
     arguments = [str(tmp_path), str(round(RESULT.fps)), *map(str, FRAMES)]
     real_blender.run(SCRIPT, arguments, folder=tmp_path / "settings", timeout=120)
     with np.load(tmp_path / "seen.npz") as seen:
         size = float(np.linalg.norm(np.ptp(RESULT.mesh.vertices, axis=0)))
-        for name in ("skin", "morph", *(["usd"] if has_usd else [])):
+        for name in ("skin", "morph", "lit_skin", "lit_morph", *(["usd"] if has_usd else [])):
             for frame, found in zip(FRAMES, seen[name], strict=True):
                 exact = vertices_at(RESULT, frame)
                 # importers may join or split vertices: each must be one of the exact ones, and all be there
                 assert cKDTree(exact).query(found)[0].max() < 1e-4 * size, (name, frame)
                 assert cKDTree(found).query(exact)[0].max() < 1e-4 * size, (name, frame)
         assert seen["skin_images"].tolist() == seen["morph_images"].tolist() == [64], "with its texture"
+        reads_light = real_blender.version >= (4, 2)  # others show the motion
+        for name in ("lit_skin", "lit_morph"):
+            told = PlainGltf((tmp_path / f"{name}.glb").read_bytes()).pointers()
+            light = told["/materials/1/emissiveFactor"][list(FRAMES)] if reads_light else np.zeros((3, 3))
+            np.testing.assert_allclose(seen[f"{name}_light"], light, atol=1e-3)
         np.testing.assert_allclose(seen["splats"], splats_at(RESULT, 5).means, atol=1e-6)
 
 

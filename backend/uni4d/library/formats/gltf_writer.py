@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uni4d.library.formats.glb import ARRAY_BUFFER, ELEMENT_BUFFER, TRIANGLES, GlbBuffer, pack_glb
-from uni4d.library.geometry import Material, Texture, TexturedMesh, linear_from_srgb
-from uni4d_shared.conventions import gltf_from_world
+from uni4d.library.geometry import Material, Texture, TexturedMesh
+from uni4d_shared.conventions import gltf_from_world, linear_from_srgb
 
 __all__ = ["glb_bytes"]
 

@@ -82,6 +82,7 @@ def generate(
     notes = {
         "blender": bpy.app.version_string,
         "engine": rendering.pick_engine(settings.engine),
+        "splat_engine": rendering.splat_engine(settings.engine),
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
         "skipped": sorted(folder.recalled),
     }
@@ -167,11 +168,14 @@ def _render_moments(
     aside, cloud.matrix_world = cloud.matrix_world.copy(), mathutils.Matrix.Identity(4)
     mesh = [resolve(name) for name in placed.meshes]
     kinds = (
-        ("mesh", mesh, {"samples": settings.samples}),
-        ("splats", [cloud], {"samples": _SPLAT_SAMPLES, "layers": _SPLAT_LAYERS}),
+        ("mesh", mesh, settings.engine, {"samples": settings.samples}),
+        (
+            *("splats", [cloud], rendering.splat_engine(settings.engine)),
+            {"samples": _SPLAT_SAMPLES, "layers": _SPLAT_LAYERS},
+        ),
     )
-    for done, (kind, objects, quality) in enumerate(kinds):
-        with rendering.Studio(objects, engine=settings.engine, **quality) as studio:
+    for done, (kind, objects, engine, quality) in enumerate(kinds):
+        with rendering.Studio(objects, engine=engine, **quality) as studio:
             for index, frame in enumerate(moments):
                 seconds = (frame - placed.frames[0]) / fps
                 report("files", 0.3 + 0.35 * (done + index / count), f"{kind} at {seconds:.2f} s")

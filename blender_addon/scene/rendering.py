@@ -34,7 +34,15 @@ from . import cameras as blender_cameras
 from . import compat
 from .meshes import world_triangles
 
-__all__ = ["DEFAULT_SAMPLES", "ENGINES", "Studio", "iterate_views", "pick_engine", "render_views"]
+__all__ = [
+    "DEFAULT_SAMPLES",
+    "ENGINES",
+    "Studio",
+    "iterate_views",
+    "pick_engine",
+    "render_views",
+    "splat_engine",
+]
 
 ENGINES = ("auto", "cycles", "eevee", "workbench")
 
@@ -62,6 +70,13 @@ def pick_engine(engine: str = "auto") -> str:
 
     renderer = gpu.platform.renderer_get().lower()
     return "cycles" if any(name in renderer for name in _SOFTWARE_RENDERERS) else "eevee"
+
+
+def splat_engine(engine: str) -> str:
+    """The engine for splats where ``engine`` is the one for surfaces: the same, but Cycles for Workbench,
+    which shows neither their colours (they are in a shader) nor that they are see-through."""
+    picked = pick_engine(engine)
+    return "cycles" if picked == "workbench" else picked
 
 
 class Studio:

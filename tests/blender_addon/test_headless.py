@@ -134,6 +134,23 @@ def test_the_chain_leaves_its_files_and_skips_what_is_done(run: Run, tmp_path: P
     assert header["animations"][0]["channels"]
 
 
+def test_workbench_shows_the_splats_in_their_colours(run: Run, tmp_path: Path) -> None:
+    """Red below and blue above, as the mesh is, though that engine knows no shaders."""
+    with ToyBackend(toy_asset.answer) as backend:
+        run(
+            *("generate", "--prompt", "a toy box is dancing", "--out", str(tmp_path)),
+            *("--endpoint", backend.endpoint, "--control", backend.control_endpoint),
+            *("--size", "96", "--azimuths", "2", "--engine", "workbench"),
+        )
+    mesh, splats = (read_image(tmp_path / f"renders4d/{kind}_0002.png") for kind in ("mesh", "splats"))
+    solid = (mesh[..., 3] > 250) & (splats[..., 3] > 250)
+    assert solid.sum() > 500
+    differences = np.abs(mesh[solid][:, :3].astype(int) - splats[solid][:, :3])
+    assert np.median(differences) < 25
+    notes = json.loads((tmp_path / "blender.json").read_text())
+    assert (notes["engine"], notes["splat_engine"]) == ("workbench", "cycles")
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("real_blender", BLENDERS[:1], indirect=True)
 def test_a_list_of_prompts_with_a_program_of_its_own(run: Run, tmp_path: Path) -> None:

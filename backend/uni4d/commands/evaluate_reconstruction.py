@@ -39,7 +39,7 @@ class EvaluateReconstruction(Command):
     """shadeless: the look moves with the surface; sun: shading and shadows change as things turn."""
     seeds: int = 1
     film: bool = False
-    """Only have Blender film what is missing; nothing is fitted."""
+    """Only have Blender film what is missing for the arms; nothing is fitted."""
     blender: Path | None = None
     """A Blender; by default the one on the PATH. None is needed for scenes that have been filmed."""
     bpy_python: Path | None = None
@@ -53,6 +53,7 @@ class EvaluateReconstruction(Command):
             ReconstructionSettings,
             compare_reconstructions,
         )
+        from uni4d.evaluation.reconstruction_arms import cameras_of
         from uni4d.evaluation.reconstruction_report import write_reconstruction_report
         from uni4d.evaluation.reconstruction_scenes import Scene, scenes_of
         from uni4d.evaluation.reconstruction_truth import Truth, film
@@ -72,7 +73,8 @@ class EvaluateReconstruction(Command):
             def blender() -> Any:
                 return find_blender(self.blender, self.bpy_python, self.blender_deps)
 
-            return film(scene, Path(library.get(scene.uid).path), light, blender, progress)
+            glb = Path(library.get(scene.uid).path)
+            return film(scene, glb, light, blender, progress, clips=cameras_of(settings.arms))
 
         with self.progress("reconstruction") as progress:
             if self.film:

@@ -34,7 +34,7 @@ from uni4d_shared.conventions import linear_from_srgb
 from uni4d_shared.progress import Progress, section
 from uni4d_shared.types import Gaussians4D, Splats
 
-__all__ = ["ARMS", "Moving", "budget", "make_arm"]
+__all__ = ["ARMS", "Moving", "budget", "cameras_of", "make_arm"]
 
 Array = NDArray[Any]
 
@@ -64,7 +64,12 @@ def budget(config: FitConfig, frames: int) -> int:
 
 def make_arm(name: str, truth: Truth, config: FitConfig, progress: Progress) -> Moving:
     """Reconstruct a scene by the arm of that name in :data:`ARMS`."""
-    return ARMS[name](truth, config, progress)
+    return ARMS[name].make(truth, config, progress)
+
+
+def cameras_of(names: Sequence[str]) -> int:
+    """How many cameras' clips the arms of these names need."""
+    return max(ARMS[name].cameras for name in names)
 
 
 # --- the oracle ---------------------------------------------------------------------------------------
@@ -253,13 +258,20 @@ def _bytes(splats: SplatParameters) -> int:
     return sum(tensor.nbytes for tensor in tensors)
 
 
-ARMS: dict[str, Callable[[Truth, FitConfig, Progress], Moving]] = {
-    "oracle": _oracle,
-    "four-cameras": _fit(4),
-    "hexplane-four": _hexplane(4),
-    "per-frame-four": _per_frame(4),
-    "one-camera": _fit(1),
-    "hexplane-one": _hexplane(1),
-    "per-frame-one": _per_frame(1),
+@dataclass(frozen=True)
+class _Arm:
+    make: Callable[[Truth, FitConfig, Progress], Moving]
+    cameras: int
+    """Whose clips it needs."""
+
+
+ARMS: dict[str, _Arm] = {
+    "oracle": _Arm(_oracle, 1),
+    "four-cameras": _Arm(_fit(4), 4),
+    "hexplane-four": _Arm(_hexplane(4), 4),
+    "per-frame-four": _Arm(_per_frame(4), 4),
+    "one-camera": _Arm(_fit(1), 1),
+    "hexplane-one": _Arm(_hexplane(1), 1),
+    "per-frame-one": _Arm(_per_frame(1), 1),
 }
 """Name → how it is made."""

@@ -2,7 +2,8 @@
 
 A scene's folder holds ``motion.npz`` (with ``times``, the moments in frames), ``cameras.json``,
 ``shots.json``, the pictures and ``key``: a hash of the mesh, the motion, the cameras and the light. What the
-key fits is not rendered again; a run that was stopped goes on with the pictures that are missing.
+key fits is not rendered again; a run that was stopped goes on with the pictures that are missing. Clips that
+nobody asks for are not rendered; who asks for more of them later gets only those made.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ __all__ = ["HeldOut", "Truth", "film", "load_truth", "truth_folder"]
 
 Array = NDArray[Any]
 
-_RENDERING = "2"
-"""Changes when the pictures of equal scenes do."""
+_RENDERING = {"shadeless": "2", "sun": "3"}
+"""By light; changes when the pictures of equal scenes do."""
 _AT_REST = -1
 
 
@@ -73,7 +74,7 @@ class Truth:
     alignment: Alignment
     """All views alike; the driving camera is the key view."""
     clips: tuple[Clip, ...]
-    """Of four cameras, the driving one first."""
+    """Of the cameras that were asked for, the driving one first."""
     held_out: tuple[HeldOut, ...]
     times: Array
     """``[M]`` in frames: those of the clips, then those between."""
@@ -102,15 +103,17 @@ def film(
     blender: Callable[[], BlenderCommand],
     progress: Progress = silent,
     *,
+    clips: int = 4,
     filming: Filming | None = None,
     root: Path | None = None,
 ) -> Truth:
-    """Have Blender (``blender`` finds it when it is needed) render what is missing of a scene; its truth."""
+    """Have Blender (``blender`` finds it when it is needed) render what is missing of a scene; its truth,
+    with the clips of the first ``clips`` cameras."""
     from uni4d.pipeline.blender import run_headless
 
     filming = filming or Filming()
     folder = truth_folder(scene, light, root)
-    key = _described(scene, glb, light, filming, folder)
+    key = _described(scene, glb, light, filming, folder, clips)
     shots = json.loads((folder / "shots.json").read_text(encoding="utf-8"))
     expected = [folder / shot["file"] for shot in shots] + [folder / "depth.npz"]
     if not all(path.is_file() for path in expected):
@@ -172,8 +175,9 @@ def _alignment(views: int) -> Alignment:
     return Alignment(1.0, 1.0, 1.0, 0.0, math.exp(0.0), np.full(views, 1.0 / views), 0)
 
 
-def _described(scene: Scene, glb: Path, light: str, filming: Filming, folder: Path) -> str:
-    """Write what Blender is to render into ``folder``, emptied if it holds something else; the key."""
+def _described(scene: Scene, glb: Path, light: str, filming: Filming, folder: Path, wanted: int) -> str:
+    """Write what Blender is to render into ``folder``, emptied if it holds something else, with ``wanted``
+    clips; the key, which is the same for any number of clips."""
     body = Body(load_mesh(glb))
     times = [float(frame) for frame in range(filming.frames)]
     times += [time for time in filming.held_out_frames if time not in times]
@@ -189,14 +193,16 @@ def _described(scene: Scene, glb: Path, light: str, filming: Filming, folder: Pa
     held_out = filming.held_out(body.rest)
     shots = list(_shots(filming, times, len(photographs), len(clips), len(held_out)))
     cameras = (*photographs, *clips, *held_out)
-    key = _hash(_RENDERING, light, glb.read_bytes(), json.dumps(shots), *_bytes_of(arrays, cameras))
+    key = _hash(_RENDERING[light], light, glb.read_bytes(), json.dumps(shots), *_bytes_of(arrays, cameras))
     if folder.is_dir() and _key_of(folder) != key:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pending").write_text(key, encoding="utf-8")
     np.savez(folder / "motion.npz", times=np.array(times), fps=np.array(filming.fps), **arrays)
     write_transforms(folder / "cameras.json", cameras, [f"camera {i}" for i in range(len(cameras))])
-    (folder / "shots.json").write_text(json.dumps(shots, indent=0), encoding="utf-8")
+    known = range(len(photographs), len(photographs) + wanted)
+    asked = [shot for shot in shots if shot["kind"] != "clip" or shot["camera"] in known]
+    (folder / "shots.json").write_text(json.dumps(asked, indent=0), encoding="utf-8")
     return key
 
 

@@ -204,7 +204,9 @@ def test_blender_films_what_the_formulas_say(
         raise AssertionError("nothing is missing")
 
     film(scene, glb, "shadeless", no_blender, filming=filming, root=tmp_path)
-    shutil.rmtree(tmp_path / f"{scene.name}-shadeless" / "clips")
+    shutil.rmtree(tmp_path / f"{scene.name}-shadeless" / "clips" / "3")
+    three = film(scene, glb, "shadeless", no_blender, clips=3, filming=filming, root=tmp_path)
+    assert len(three.clips) == 3, "a clip that nobody asks for may be missing"
     with pytest.raises(AssertionError, match="nothing is missing"):
         film(scene, glb, "shadeless", no_blender, filming=filming, root=tmp_path)
 

@@ -12,6 +12,7 @@ from uni4d_shared.types import Clip
 
 from .. import playback, state
 from ..session import Session, current
+from .sidebar import Part, width_of
 from .text import draw_text
 
 __all__ = ["CLASSES", "describe", "forget"]
@@ -53,12 +54,8 @@ def _fill(preview: Any, picture: Any) -> None:
 _shown: list[_Pictures] = []  # none or one
 
 
-class VIEW3D_PT_uni4d_clip(bpy.types.Panel):  # noqa: N801 - Blender's rule for panels
+class VIEW3D_PT_uni4d_clip(Part, bpy.types.Panel):  # noqa: N801 - Blender's rule for panels
     bl_label = "Clip"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Uni4D"
-    bl_parent_id = "VIEW3D_PT_uni4d"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -71,7 +68,7 @@ class VIEW3D_PT_uni4d_clip(bpy.types.Panel):  # noqa: N801 - Blender's rule for 
         if session.draft is None or clip is None:
             return
         player.drawn()
-        width = context.region.width if context.region else 200
+        width = width_of(context)
         scale = context.preferences.system.ui_scale  # type: ignore[union-attr]
         column = layout.column(align=True)
         column.template_icon(_pictures(clip).icon(player.frame), scale=_icon_scale(width, scale))

@@ -8,6 +8,7 @@ import bpy
 
 from .. import motion, program
 from ..session import Session, current
+from .sidebar import Part, width_of
 from .text import draw_problem
 
 __all__ = ["CLASSES"]
@@ -35,12 +36,8 @@ class UNI4D_UL_tracks(bpy.types.UIList):  # noqa: N801 - Blender's rule for list
         times.label(text=_when(item, data.duration))
 
 
-class VIEW3D_PT_uni4d_motion(bpy.types.Panel):  # noqa: N801 - Blender's rule for panels
+class VIEW3D_PT_uni4d_motion(Part, bpy.types.Panel):  # noqa: N801 - Blender's rule for panels
     bl_label = "Motion"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Uni4D"
-    bl_parent_id = "VIEW3D_PT_uni4d"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -50,7 +47,7 @@ class VIEW3D_PT_uni4d_motion(bpy.types.Panel):  # noqa: N801 - Blender's rule fo
     def draw(self, context: bpy.types.Context) -> None:
         layout: Any = self.layout
         session, edited = current(), motion.get(context)
-        width = context.region.width if context.region else 200
+        width = width_of(context)
         usable = draw_model(layout, edited, session, width)
         if session.plays_programs(edited.model):
             if edited.unreadable:

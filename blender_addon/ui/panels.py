@@ -14,21 +14,19 @@ from . import clip, gallery
 from .motion import CLASSES as MOTION_CLASSES
 from .motion import draw_model
 from .progress import draw_progress
+from .sidebar import InSidebar, Part, width_of
 from .text import draw_problem, draw_text
 
 __all__ = ["CLASSES"]
 
 
-class VIEW3D_PT_uni4d(bpy.types.Panel):  # noqa: N801 - Blender's rule for panels
+class VIEW3D_PT_uni4d(InSidebar, bpy.types.Panel):  # noqa: N801 - Blender's rule for panels
     bl_label = "Uni4D"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Uni4D"
 
     def draw(self, context: bpy.types.Context) -> None:
         layout: Any = self.layout
         session, chosen = current(), state.get(context)
-        width = context.region.width if context.region else 200
+        width = width_of(context)
         _draw_connection(layout, context, session, width)
 
         column = layout.column(align=True)
@@ -58,12 +56,8 @@ class VIEW3D_PT_uni4d(bpy.types.Panel):  # noqa: N801 - Blender's rule for panel
             layout.label(text=session.note, icon="CHECKMARK")
 
 
-class VIEW3D_PT_uni4d_settings(bpy.types.Panel):  # noqa: N801 - Blender's rule for panels
+class VIEW3D_PT_uni4d_settings(Part, bpy.types.Panel):  # noqa: N801 - Blender's rule for panels
     bl_label = "Settings"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Uni4D"
-    bl_parent_id = "VIEW3D_PT_uni4d"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 - Blender wants a set
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -77,7 +71,7 @@ class VIEW3D_PT_uni4d_settings(bpy.types.Panel):  # noqa: N801 - Blender's rule 
         layout.prop(preferences.get(context), "endpoint")
         layout.prop(preferences.get(context), "control_endpoint")
         layout.use_property_split = False
-        width = context.region.width if context.region else 200
+        width = width_of(context)
         draw_model(layout, motion.get(context), current(), width)
 
 

@@ -146,6 +146,8 @@ class Stages:
             parse("")  # says that nothing was asked for
         progress(0.1, "loading the index")
         searcher = self.searcher
+        if wanted.query.object_text:
+            searcher.open_index(section(progress, 0.1, 0.5))
         progress(0.5, "searching")
         likeness = self._likeness(image, like, glb)
         hits = tuple(searcher.search(wanted.query, top, filters=wanted.filters, likeness=likeness, but=like))

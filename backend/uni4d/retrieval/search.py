@@ -13,6 +13,7 @@ decides only among assets that have none.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from functools import cached_property
 from typing import Any
@@ -32,11 +33,14 @@ from uni4d.retrieval.text_index import FILE, TextIndex, build_text_index, finger
 from uni4d.retrieval.wanted import Wanted
 from uni4d.retrieval.words import content_words
 from uni4d_shared.errors import Uni4DError
+from uni4d_shared.progress import Progress, silent
 from uni4d_shared.types import Hit, Query, SearchFilters
 
 __all__ = ["Searcher"]
 
 Array = NDArray[Any]
+
+_log = logging.getLogger(__name__)
 
 _MOTION_SHARE = 0.35
 """Weight of words outside the object's own, where these say enough."""
@@ -96,6 +100,7 @@ class Searcher:
         self._given_space = space
         self.fusion = fusion or shipped_fusion()
         self._config = index or IndexConfig()
+        self._index: TextIndex | None = None
 
     def search(
         self,
@@ -199,17 +204,28 @@ class Searcher:
             return None
         return open_candidates(self.library.folder / "catalog", self.library.table, self._config)
 
-    @cached_property
+    @property
     def index(self) -> TextIndex:
-        """The library's words; computed here when the library was built without them."""
-        entries = self.library.table.entries
-        try:
-            index = TextIndex.load(self.library.folder / FILE)
-            if index.key == fingerprint(entries):
-                return index
-        except (OSError, ValueError, KeyError):
-            pass  # none yet, or of another format: it is computed from what the library holds
-        return build_text_index(self.library.folder, entries)
+        """The library's words."""
+        return self._index or self.open_index()
+
+    def open_index(self, progress: Progress = silent) -> TextIndex:
+        """The library's words. Where its folder has none that are up to date, they are computed from what it
+        holds and written there; the log says so."""
+        if self._index is None:
+            entries, path = self.library.table.entries, self.library.folder / FILE
+            try:
+                index = TextIndex.load(path)
+                stale = "" if index.key == fingerprint(entries) else "is of another version or library"
+            except FileNotFoundError:
+                stale = "is missing"
+            except (OSError, ValueError, KeyError) as error:
+                stale = f"cannot be read ({error})"
+            if stale:
+                _log.warning("%s %s: the index of the words is made anew", path, stale)
+                index = build_text_index(self.library.folder, entries, progress)
+            self._index = index
+        return self._index
 
     @cached_property
     def space(self) -> TextShapeSpace:

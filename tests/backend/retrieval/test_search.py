@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -179,10 +180,36 @@ def test_the_index_survives_its_file(library: Library, tmp_path: Path) -> None:
     assert fingerprint([attrs.evolve(entries[0], name="other"), *entries[1:]]) != built.key
 
 
-def test_a_damaged_index_is_made_again(library: Library) -> None:
-    (library.folder / FILE).write_bytes(b"no archive")
-    assert Searcher(library).search(parse("a grand piano"), 1)[0].name == "grand piano"
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda path: path.write_bytes(b"no archive"), "cannot be read"),
+        (lambda path: path.unlink(), "is missing"),
+        (lambda path: attrs.evolve(TextIndex.load(path), key="older").save(path), "is of another version"),
+    ],
+    ids=["damaged", "missing", "stale"],
+)
+def test_an_index_that_is_no_good_is_made_again_and_said(
+    library: Library,
+    config: LibraryConfig,
+    caplog: pytest.LogCaptureFixture,
+    spoil: Callable[[Path], None],
+    told: str,
+) -> None:
+    """Once: in the log, and in the progress of the search that needs it."""
+    spoil(library.folder / FILE)
+    stages, messages = Stages(Config(library=config)), list[str]()
+    found = stages.search("a grand piano", 1, lambda _, message: messages.append(message))
+    assert found.hits[0].name == "grand piano"
+    assert "finding out what the assets are" in messages
+    (said,) = (record.message for record in caplog.records if "made anew" in record.message)
+    assert FILE in said and told in said
     assert TextIndex.load(library.folder / FILE).key == fingerprint(library.table.entries)
+    messages.clear()
+    assert _names(_ask(Stages(Config(library=config)), "a grand piano"))[:1] == ["grand piano"]
+    assert stages.search("a grand piano", 1, lambda _, message: messages.append(message)) == found
+    assert "finding out what the assets are" not in messages
+    assert sum("made anew" in record.message for record in caplog.records) == 1
 
 
 def test_unwanted_things_go_down(stages: Stages) -> None:

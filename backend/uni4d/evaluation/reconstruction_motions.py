@@ -161,6 +161,13 @@ def _ride(body: Body, u: float) -> Array:
     return points + body.radius * (way + 0.04 * _hump(u, 4.0) * Z)
 
 
+def _spin(body: Body, u: float) -> Array:
+    """Once about the upright axis, wobbling, while it drifts aside and back."""
+    points = _about(body.rest, body.base, X, math.radians(9.0) * _wave(u, 2.0))
+    points = _about(points, body.centre, Z, -_TURN * _ease(u))
+    return points + body.radius * (0.12 * _hump(u) * X - 0.1 * _wave(u) * Y)
+
+
 # --- articulated --------------------------------------------------------------------------------------
 
 
@@ -192,7 +199,42 @@ def _arm_at(side: float) -> Callable[[Array], bool]:
     return lambda places: bool((side * places[:, 0]).mean() > 0.11 and places[:, 2].mean() > -0.3)
 
 
+def _march(body: Body, u: float) -> Array:
+    """A jointed figure steps on the spot, twice a leg: hips and knees bend, and the arms swing against the
+    legs with bent elbows."""
+    points = body.rest.copy()
+    for side, step in ((1.0, max(_wave(u, 2.0), 0.0)), (-1.0, max(-_wave(u, 2.0), 0.0))):
+        _bend_limb(points, body, _limb_at(side, 0.02, 0.2, -1.0), -0.36, (-55.0 * step, 75.0 * step))
+        _bend_limb(points, body, _limb_at(-side, 0.2, 1.0, -0.25), 0.29, (-45.0 * step, -50.0 * step))
+    return points
+
+
+def _limb_at(side: float, inner: float, outer: float, low: float) -> Callable[[Array], bool]:
+    """Components whose middle lies so far to the side, and below the chest."""
+    return lambda places: bool(
+        inner < side * places[:, 0].mean() < outer and low < places[:, 2].mean() < 0.62
+    )
+
+
+def _bend_limb(
+    points: Array, body: Body, limb: Callable[[Array], bool], joint: float, degrees: tuple[float, float]
+) -> None:
+    """Turn a limb, in place, about its upper end, and its components below ``joint`` (radii) about that."""
+    whole = body.pieces_where(limb)
+    lower = body.pieces_where(lambda places: limb(places) and bool(places[:, 2].mean() < joint))
+    for part, angle in ((lower, degrees[1]), (whole, degrees[0])):
+        rest = body.rest[part]
+        top = np.array([*rest[:, :2].mean(0), rest[:, 2].max()])
+        points[part] = _about(points[part], top, X, math.radians(angle))
+
+
 # --- soft ---------------------------------------------------------------------------------------------
+
+
+def _lean(body: Body, u: float) -> Array:
+    """Cranes forward like a rod that stands on the ground, then twists about its height."""
+    points = _about(body.rest, body.base, Z, math.radians(38.0) * _wave(u, 2.0) * body.height)
+    return _about(points, body.base, X, math.radians(20.0) * _wave(u) * body.height**1.5)
 
 
 def _bend(body: Body, u: float) -> Array:
@@ -254,6 +296,7 @@ MOTIONS: dict[str, Motion] = {
     "fly": Motion("banks and climbs along a figure of eight", _fly),
     "tumble": Motion("turns over once about a slanting axis in a hop", _tumble),
     "ride": Motion("rides round a circle, nose ahead, over bumps", _ride),
+    "spin": Motion("spins once, wobbling and drifting", _spin),
     "turn-head": Motion("its head turns and nods while it rocks", _turn_head),
     "drive": Motion(
         "drives to and fro on turning wheels",
@@ -261,6 +304,8 @@ MOTIONS: dict[str, Motion] = {
     ),
     "wave": Motion("waves and looks around", _program({"verb": "wave", "cycles": 2.0}, {"verb": "twist"})),
     "exercise": Motion("lifts one arm after the other and kicks", _exercise),
+    "march": Motion("marches on the spot", _march),
+    "lean": Motion("leans to and fro and twists", _lean),
     "bend": Motion("bends sideways and forwards, and breathes", _bend),
     "dance": Motion("dances", _program({"verb": "dance", "cycles": 1.0})),
     "graze": Motion("nods twice and sways", _program({"verb": "nod", "cycles": 2.0}, {"verb": "sway"})),

@@ -15,6 +15,7 @@ Unknown are 6 numbers per node: a rotation vector that turns it further, and a s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ from uni4d.fourd.states import NodeState
 from uni4d.splatting.binding import multiply_quaternions
 from uni4d.splatting.projection import rotation_matrices
 
-__all__ = ["Elasticity", "NormalEquations", "Stiffness"]
+__all__ = ["Elasticity", "NormalEquations", "Stiffness", "Strain"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,15 @@ class Stiffness:
     """radians per frame"""
     rest: float = 0.5
     """Weight of a node's own motion beside the two above."""
+
+
+class Strain(NamedTuple):
+    """Of all edges of the graph, each seen from either end."""
+
+    stretch: Tensor
+    """e, ``[2 E, 3]``"""
+    bend: Tensor
+    """θ, ``[2 E, 3]`` radians"""
 
 
 class NormalEquations:
@@ -87,23 +97,13 @@ class Elasticity:
 
     def add(self, equations: NormalEquations, state: NodeState, before: NodeState) -> None:
         """Add the priors' share, linearised at ``state``; ``before`` is the frame before."""
-        stretch, bend = self._strain(state)
-        limits = self._stiffness
-        turned = (rotation_matrices(state.rotations)[self._from] @ self._rest[:, :, None])[..., 0]
-        identity = torch.eye(3).expand(len(turned), 3, 3)
-        share = (self._radius / self._length)[:, None, None] * identity
-        none = torch.zeros_like(identity)
-        here = torch.cat([-cross_matrices(turned) / self._length[:, None, None], share], dim=2)
-        equations.add_pairs(
-            stretch,
-            _cauchy(stretch, limits.break_stretch) / limits.stretch**2,
-            [(self._from, here), (self._to, torch.cat([none, -share], dim=2))],
-        )
-        alike = torch.cat([identity, none], dim=2)
-        equations.add_pairs(
-            bend,
-            0.5 * _cauchy(bend, limits.break_bend) / limits.bend**2,
-            [(self._from, alike), (self._to, -alike)],
+        strain, limits = self.strain(state), self._stiffness
+        self.add_strain(
+            equations,
+            state,
+            strain,
+            _cauchy(strain.stretch, limits.break_stretch) / limits.stretch**2,
+            0.5 * _cauchy(strain.bend, limits.break_bend) / limits.bend**2,
         )
         steps, spread = state.steps_from(before, self._radius), self._spread()
         weights = limits.rest * _cauchy(steps / spread, 1.0)
@@ -111,9 +111,23 @@ class Elasticity:
         equations.hessian[own] += weights[:, None, None] * torch.diag(spread**-2)
         equations.gradient += weights[:, None] * steps / spread**2
 
+    def add_strain(
+        self, equations: NormalEquations, state: NodeState, strain: Strain, stretch: Tensor, bend: Tensor
+    ) -> None:
+        """Add the squares of the ``strain`` of ``state``, times weights ``[2 E]`` of its two parts."""
+        turned = (rotation_matrices(state.rotations)[self._from] @ self._rest[:, :, None])[..., 0]
+        identity = torch.eye(3).expand(len(turned), 3, 3)
+        share = (self._radius / self._length)[:, None, None] * identity
+        none = torch.zeros_like(identity)
+        here = torch.cat([-cross_matrices(turned) / self._length[:, None, None], share], dim=2)
+        ends = [(self._from, here), (self._to, torch.cat([none, -share], dim=2))]
+        equations.add_pairs(strain.stretch, stretch, ends)
+        alike = torch.cat([identity, none], dim=2)
+        equations.add_pairs(strain.bend, bend, [(self._from, alike), (self._to, -alike)])
+
     def cost(self, state: NodeState, before: NodeState) -> float:
         """Twice the negative logarithm of the priors, up to a constant."""
-        stretch, bend = self._strain(state)
+        stretch, bend = self.strain(state)
         limits = self._stiffness
         steps = state.steps_from(before, self._radius) / self._spread()
         return (
@@ -122,12 +136,12 @@ class Elasticity:
             + limits.rest * _cauchy_cost(steps, 1.0)
         )
 
-    def _strain(self, state: NodeState) -> tuple[Tensor, Tensor]:
-        """e and θ, ``[2 E, 3]`` each."""
+    def strain(self, state: NodeState) -> Strain:
+        """Of every edge, from either end."""
         turned = (rotation_matrices(state.rotations)[self._from] @ self._rest[:, :, None])[..., 0]
         apart = state.positions[self._from] - state.positions[self._to]
         bend = multiply_quaternions(state.rotations[self._from], conjugate(state.rotations[self._to]))
-        return (turned + apart) / self._length[:, None], logarithm(bend)
+        return Strain((turned + apart) / self._length[:, None], logarithm(bend))
 
     def _spread(self) -> Tensor:
         return torch.tensor([self._stiffness.turn] * 3 + [self._stiffness.move] * 3)

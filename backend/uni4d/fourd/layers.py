@@ -43,12 +43,16 @@ class Layer:
         added = None if self.change is None else self.change.at(frame)
         return self.draw(carried.means[0], carried.quaternions[0], added)
 
-    def draw(self, means: Tensor, quaternions: Tensor, added: Tensor | None = None) -> Rendered:
-        """The splats at given places ``[N, 3]``, ``[N, 4]``, with colours ``[N, 3]`` added to theirs."""
+    def draw(
+        self, means: Tensor, quaternions: Tensor, added: Tensor | None = None, grown: Tensor | None = None
+    ) -> Rendered:
+        """The splats at given places ``[N, 3]``, ``[N, 4]``, with colours ``[N, 3]`` added to theirs, and
+        ``grown`` ``[N]`` times as large."""
         splats = self.splats
+        scales = splats.scales if grown is None else splats.scales * grown[:, None]
         colors = splats.colors if added is None else (splats.colors + added).clamp(min=0.0)
         return rasterise(
-            *(means, quaternions, splats.scales, splats.opacities, colors.clamp(max=1.0)),
+            *(means, quaternions, scales, splats.opacities, colors.clamp(max=1.0)),
             *(self.targets.camera, self.targets.background),
             finer=min(self.finer * self.coarser, _FINEST_DRAWING),
         )

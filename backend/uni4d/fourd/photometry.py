@@ -20,12 +20,16 @@ from torch.nn import functional
 from uni4d.splatting.rasterise import Rendered
 from uni4d_shared.types import Camera
 
-__all__ = ["Frame", "Lens", "Linearised", "robust_cost"]
+__all__ = ["Frame", "Lens", "Linearised", "robust_cost", "robust_loss"]
 
 _NOISE = 0.05
 """Standard deviation of a colour about what the model says, where all is in place."""
 _HUBER = 0.15
 """Difference of a colour from which it grows linearly."""
+
+
+_TINY = 1e-12
+"""Keeps the root differentiable where nothing differs."""
 
 
 class Linearised(NamedTuple):
@@ -109,11 +113,16 @@ class Lens:
         )[0, :, 0].T
 
 
-def robust_cost(rendered: Tensor, image: Tensor) -> float:
+def robust_loss(rendered: Tensor, image: Tensor) -> Tensor:
     """Σ over pixels ``[H, W, 3]`` of Huber's function of the colours' difference, in units of the noise."""
-    size = (rendered - image).norm(dim=-1)
+    size = ((rendered - image).square().sum(-1) + _TINY).sqrt()
     huber = torch.where(size < _HUBER, size.square(), 2.0 * _HUBER * size - _HUBER**2)
-    return float(huber.sum()) / _NOISE**2
+    return huber.sum() / _NOISE**2
+
+
+def robust_cost(rendered: Tensor, image: Tensor) -> float:
+    """:func:`robust_loss` as a number."""
+    return float(robust_loss(rendered, image))
 
 
 _SMOOTH = torch.tensor([3.0, 10.0, 3.0]) / 16.0

@@ -17,7 +17,7 @@ from uni4d.fourd.elasticity import NormalEquations
 from uni4d.fourd.flow import flow_between
 from uni4d.fourd.layers import Layer
 from uni4d.fourd.nodes import NodeGraph
-from uni4d.fourd.photometry import Frame, Lens, Linearised, robust_cost
+from uni4d.fourd.photometry import Frame, Lens, Linearised, robust_cost, robust_loss
 from uni4d.fourd.rotations import cross_matrices
 from uni4d.fourd.states import NodeState
 from uni4d.splatting.binding import Carried
@@ -27,7 +27,7 @@ from uni4d.splatting.rasterise import Rendered, render
 from uni4d_shared.cameras import scaled
 from uni4d_shared.types import ViewSet
 
-__all__ = ["Flowed", "Seen", "Sight", "floor_of", "slack_of"]
+__all__ = ["Flowed", "Pull", "Seen", "Sight", "floor_of", "slack_of"]
 
 _COUNTED = 0.5
 """Observations per covered pixel, as neighbouring pixels err alike; on coarser pictures, where they are fewer
@@ -37,6 +37,8 @@ _SLOTS = 4
 _SLACK_SPACINGS, _SLACK_RADII = 3.0, 0.02
 """How far behind the rendered depth a splat still counts as seen."""
 
+_GROWTH = (0.5, 2.0)
+"""Bounds of what holds a splat's size in the picture."""
 _FLOW_DEVIATION, _FLOW_BREAK = 1.0, 4.0
 """Pixels: of the flow where it is right, and from where on it is not."""
 _FLOOR_VIEWS = 4
@@ -50,6 +52,19 @@ class Seen(NamedTuple):
     """``[N, 3]`` metres."""
     rendered: list[Rendered]
     """One per camera."""
+
+
+class Pull(NamedTuple):
+    """What one frame does to the nodes at one moment."""
+
+    seen: Seen
+    cost: float
+    """As :meth:`Sight.cost`."""
+    gradient: Tensor
+    """``[K, 6]`` of half the cost, for a step as in :meth:`NodeState.stepped`; not by way of the splats'
+    sizes."""
+    depths: list[Tensor]
+    """``[N]`` metres, of the splats before each camera."""
 
 
 class Flowed(NamedTuple):
@@ -98,14 +113,43 @@ class Sight:
     def cost(self, frame: int, seen: Seen) -> float:
         """Robust difference from the frame, in units of the noise, summed over the observations of all
         cameras: comparable with the priors."""
-        return (
-            self._gain
-            * _COUNTED
-            * sum(
-                robust_cost(rendered.image, frames[frame].image)
-                for rendered, frames in zip(seen.rendered, self.frames, strict=True)
-            )
-        )
+        return float(self._loss(frame, seen.rendered))
+
+    def _loss(self, frame: int, rendered: list[Rendered]) -> Tensor:
+        costs = [
+            robust_loss(picture.image, frames[frame].image)
+            for picture, frames in zip(rendered, self.frames, strict=True)
+        ]
+        return self._gain * _COUNTED * torch.stack(costs).sum()
+
+    @torch.enable_grad()
+    def pull(self, frame: int, state: NodeState) -> Pull:
+        """The exact gradient of the rendered pictures, silhouettes and what hides what included.
+
+        A splat is drawn a little too large or too small, and would mend that by its distance from the camera,
+        of which little else is known. So its size in the picture is held: what is nearer grows no further.
+        """
+        step = torch.zeros(len(state.positions), 6, requires_grad=True)
+        carried = self.carried(state.stepped(step, self._radius))
+        depths = [lens.depths(carried.means) for lens in self.lenses]
+        rendered = [
+            layer.draw(*carried, grown=_growth(depth, depth.detach()))
+            for layer, depth in zip(self._layers, depths, strict=True)
+        ]
+        loss = self._loss(frame, rendered)
+        (gradient,) = torch.autograd.grad(loss, step)
+        seen = Seen(carried.means.detach(), [_detached(picture) for picture in rendered])
+        return Pull(seen, float(loss.detach()), 0.5 * gradient, [depth.detach() for depth in depths])
+
+    @torch.no_grad()
+    def cost_as_large(self, frame: int, state: NodeState, depths: list[Tensor]) -> float:
+        """The cost of splats that are as large in the pictures as they would be at ``depths``."""
+        carried = self.carried(state)
+        rendered = [
+            layer.draw(*carried, grown=_growth(lens.depths(carried.means), depth))
+            for layer, lens, depth in zip(self._layers, self.lenses, depths, strict=True)
+        ]
+        return float(self._loss(frame, rendered))
 
     @torch.no_grad()
     def unlit(self, change: ColorChange, states: Sequence[NodeState]) -> Sight:
@@ -198,6 +242,16 @@ def floor_of(splats: SplatParameters, views: ViewSet, width: int, finer: int = 1
         image = (small[:3] + 1.0 - small[3:]).permute(1, 2, 0)
         costs.append(_per_pixel(render(splats, camera, finer=finer), image))
     return sum(costs) / len(costs)
+
+
+def _growth(depths: Tensor, before: Tensor) -> Tensor:
+    """``[N]`` times that splats must grow to look as large as they did."""
+    return (depths / before).nan_to_num(1.0).clamp(*_GROWTH)
+
+
+def _detached(rendered: Rendered) -> Rendered:
+    flow = None if rendered.flow is None else rendered.flow.detach()
+    return Rendered(rendered.image.detach(), rendered.alpha.detach(), rendered.depth.detach(), flow)
 
 
 def _covered(rendered: Rendered) -> float:

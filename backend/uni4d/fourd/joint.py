@@ -1,0 +1,161 @@
+"""All frames together, by Gauss-Newton: where one frame leaves open what moved, the whole clip decides.
+
+Each step takes the exact gradient of the rendered pictures (:meth:`~uni4d.fourd.sight.Sight.pull`), the
+curvature of their colours (:mod:`uni4d.fourd.photometry`), and the priors of :mod:`uni4d.fourd.relevance`,
+which tie the frames to one another, and solves for all nodes of all frames at once
+(:mod:`uni4d.fourd.banded`). Pictures are trusted only about the place where they were drawn; the damping is
+on what they say alone, for along the lines of sight, where they say little, the priors have to move things
+far.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from uni4d.fourd.banded import BandedEquations
+from uni4d.fourd.checkpoint import Checkpoint, Kept
+from uni4d.fourd.elasticity import NormalEquations
+from uni4d.fourd.relevance import Relevance
+from uni4d.fourd.rigid_path import rigid_path
+from uni4d.fourd.sight import Pull, Sight
+from uni4d.fourd.states import NodeState
+from uni4d_shared.progress import Progress, section, silent
+
+__all__ = ["RENDERINGS_PER_ROUND", "JointRegistration"]
+
+RENDERINGS_PER_ROUND = 3
+"""Pictures of a frame that one round draws: where it stands, where it goes, and the gradient."""
+_DAMPING = 0.5
+_LEAST_DAMPING, _MOST_DAMPING = 1e-2, 1e4
+_EASED, _TIGHTENED = 1.0 / 3.0, 4.0
+_TRIES = 8
+_LARGEST_STEP = 0.1
+"""Radians, and radii."""
+_SETTLED = 2e-4
+"""Share of the cost; who gains less is done."""
+_MOST_NUMBERS = 60_000_000
+"""In the blocks of one system, about half a gigabyte; longer clips are solved by windows of frames."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """How far the rounds have come."""
+
+    states: list[NodeState]
+    damping: float
+    done: int
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {
+            "rotations": torch.stack([state.rotations for state in self.states]),
+            "positions": torch.stack([state.positions for state in self.states]),
+            "damping": torch.tensor(self.damping),
+            "rounds": torch.tensor(self.done),
+        }
+
+
+class JointRegistration:
+    """Settles the nodes of all frames but the first, which is at rest."""
+
+    def __init__(self, sight: Sight, relevance: Relevance, radius: float) -> None:
+        """``sight``: at the finest level."""
+        self._sight, self._relevance, self._radius = sight, relevance, radius
+
+    @torch.no_grad()
+    def settled(
+        self,
+        states: list[NodeState],
+        rounds: int,
+        progress: Progress = silent,
+        checkpoint: Checkpoint | None = None,
+    ) -> list[NodeState]:
+        """``states``, after at most ``rounds`` steps: one rigid body for a start, where that will do."""
+        checkpoint = checkpoint or Checkpoint()
+        place = checkpoint.recall("joint", lambda kept: _read(kept, states, rounds))
+        if place is None:
+            place = _Place(self._simplest(states, section(progress, 0.0, 0.3)), _DAMPING, 0)
+        pulls = self._pulls(place.states, range(1, len(states))) if place.done < rounds else {}
+        while place.done < rounds and len(states) > 1:
+            progress(0.3 + 0.7 * place.done / rounds, f"settling all frames together, round {place.done + 1}")
+            before = self._cost(place.states, pulls)
+            place = self._round(place, pulls)
+            gained = before - self._cost(place.states, pulls)
+            if gained < _SETTLED * before:
+                place = _Place(place.states, place.damping, rounds)
+            checkpoint.keep("joint", place.tensors, done=place.done == rounds)
+        return place.states
+
+    def _simplest(self, states: list[NodeState], progress: Progress) -> list[NodeState]:
+        """One rigid body throughout, where that explains the clip with less."""
+        frames = range(1, len(states))
+        bent = sum(self._sight.cost(frame, self._sight.look(states[frame])) for frame in frames)
+        bent += self._relevance.cost(states)
+        found = rigid_path(self._sight, states, self._radius, bent, progress)
+        if found is None:
+            return states
+        rigid, cost = found
+        return rigid if cost + self._relevance.cost(rigid) < bent else states
+
+    def _cost(self, states: list[NodeState], pulls: dict[int, Pull]) -> float:
+        return sum(pull.cost for pull in pulls.values()) + self._relevance.cost(states)
+
+    def _round(self, place: _Place, pulls: dict[int, Pull]) -> _Place:
+        """One step of every window; ``pulls`` are kept up to date."""
+        states, damping = place.states, place.damping
+        for window in self._windows(states):
+            states, damping = self._stepped(states, pulls, window, damping)
+        return _Place(states, damping, place.done + 1)
+
+    def _stepped(
+        self, states: list[NodeState], pulls: dict[int, Pull], window: range, damping: float
+    ) -> tuple[list[NodeState], float]:
+        equations = self._equations(states, pulls, window)
+        cost = sum(pulls[frame].cost for frame in window) + self._relevance.cost(states)
+        for _ in range(_TRIES):
+            steps = equations.solved(damping)
+            steps = steps * min(1.0, _LARGEST_STEP / float(steps.abs().max().clamp(min=1e-12)))
+            tried = list(states)
+            for frame, step in zip(window, steps, strict=True):
+                tried[frame] = states[frame].stepped(step, self._radius)
+            seen = [self._sight.cost_as_large(frame, tried[frame], pulls[frame].depths) for frame in window]
+            if sum(seen) + self._relevance.cost(tried) < cost:
+                pulls.update(self._pulls(tried, window))
+                return tried, max(damping * _EASED, _LEAST_DAMPING)
+            damping = min(damping * _TIGHTENED, _MOST_DAMPING)
+        return states, damping
+
+    def _equations(self, states: list[NodeState], pulls: dict[int, Pull], window: range) -> BandedEquations:
+        weights = self._relevance.weights(states)
+        count = len(states[0].positions)
+        equations = BandedEquations(len(window), count)
+        for frame in window:
+            seen = NormalEquations(count)
+            self._sight.add(seen, frame, states[frame], pulls[frame].seen)
+            seen.gradient = pulls[frame].gradient
+            equations.add(frame - window.start, seen, self._relevance.held(states[frame], weights))
+        self._relevance.tie(equations, states, weights, window.start)
+        return equations
+
+    def _pulls(self, states: list[NodeState], frames: range) -> dict[int, Pull]:
+        return {frame: self._sight.pull(frame, states[frame]) for frame in frames}
+
+    def _windows(self, states: list[NodeState]) -> list[range]:
+        size = (6 * len(states[0].positions)) ** 2
+        most = max(_MOST_NUMBERS // size, 2)
+        return [
+            range(first, min(first + most, len(states))) for first in range(1, len(states), most)
+        ]
+
+
+def _read(kept: Kept, states: list[NodeState], rounds: int) -> _Place:
+    nodes = len(states[0].positions)
+    rotations = kept.tensor("rotations", len(states), nodes, 4)
+    positions = kept.tensor("positions", len(states), nodes, 3)
+    known = [NodeState(r.clone(), p.clone()) for r, p in zip(rotations, positions, strict=True)]
+    damping = float(kept.tensor("damping"))
+    if not _LEAST_DAMPING <= damping <= _MOST_DAMPING:
+        raise ValueError(f"damping is {damping}")
+    return _Place(known, damping, kept.number("rounds", rounds))

@@ -274,8 +274,10 @@ class FitConfig:
     """Control nodes."""
     static_iterations: int = _bounded(150, 0, 20_000)
     """Steps on the photographs, at rest."""
+    rounds: int = _bounded(8, 0, 200)
+    """Gauss-Newton steps of all frames together."""
     iterations: int = _bounded(300, 0, 100_000)
-    """Steps of the joint fit over all frames."""
+    """Steps of the last descent, of one frame each, which polishes the splats' looks, too."""
     finer: int = _bounded(1, 1, 4)
     """The fit draws its pictures that many times as wide and averages them; give 2 with photographs that are
     twice as wide as the clip, for the sharpest silhouettes."""

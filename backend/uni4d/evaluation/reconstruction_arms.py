@@ -24,7 +24,7 @@ from torch import Tensor
 from uni4d.config import FitConfig
 from uni4d.evaluation.reconstruction_motions import GLOW_COLOR, Body
 from uni4d.evaluation.reconstruction_truth import Truth
-from uni4d.fourd.registration import RENDERINGS_PER_FRAME
+from uni4d.fourd.fit import renderings
 from uni4d.fourd.targets import Targets, clip_camera, pyramid
 from uni4d.library.geometry import srgb_from_linear
 from uni4d.splatting.binding import BoundSplats
@@ -58,8 +58,8 @@ class Moving(Protocol):
 
 
 def budget(config: FitConfig, frames: int) -> int:
-    """Rendering steps of a fit of one clip: those of the joint fit, and of every frame's registration."""
-    return config.iterations + RENDERINGS_PER_FRAME * frames
+    """Rendering steps of a fit of one clip."""
+    return renderings(config, frames)
 
 
 def make_arm(name: str, truth: Truth, config: FitConfig, progress: Progress) -> Moving:

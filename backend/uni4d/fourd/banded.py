@@ -37,8 +37,8 @@ class BandedEquations:
         self._gradient[frame] += (seen.gradient + held.gradient).reshape(-1).double()
 
     def tie(self, first: int, coefficients: Sequence[float], weights: Tensor, residuals: Tensor) -> None:
-        """Add ½ Σ w (Σ_s c_s δ_{first + s} + r)²; ``weights`` and ``residuals`` are ``[K, 6]``. Frames outside
-        these equations, before and after, are constants."""
+        """Add ½ Σ w (Σ_s c_s δ_{first + s} + r)², with ``weights`` w and ``residuals`` r ``[K, 6]``. Frames
+        outside these equations, before and after, are constants."""
         weight, residual = weights.reshape(-1).double(), residuals.reshape(-1).double()
         inside = [
             (first + s, c) for s, c in enumerate(coefficients) if 0 <= first + s < self._frames and c != 0.0

@@ -4,8 +4,9 @@
 2. Control nodes (:mod:`uni4d.fourd.nodes`), followed through the frames by Gauss-Newton on the colours, from
    coarse to fine (:mod:`uni4d.fourd.registration`).
 3. Changes of colour, such as a lamp's, of low rank over time (:mod:`uni4d.fourd.appearance`).
-4. All frames together by gradient descent through the rasteriser (:mod:`uni4d.fourd.descent`), under a
-   Gaussian process over time (:mod:`uni4d_shared.trajectories`).
+4. All frames together: by Gauss-Newton under priors that are learnt over the clip (:mod:`uni4d.fourd.joint`),
+   then, with the splats' own looks, by gradient descent through the rasteriser (:mod:`uni4d.fourd.descent`),
+   under a Gaussian process over time (:mod:`uni4d_shared.trajectories`).
 
 The fit knows the frames and the cameras, never what made them.
 """
@@ -13,8 +14,7 @@ The fit knows the frames and the cameras, never what made them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
-from functools import partial
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -31,11 +31,13 @@ from uni4d.fourd.color_change import ColorChange
 from uni4d.fourd.descent import Descent
 from uni4d.fourd.elasticity import Elasticity, Stiffness
 from uni4d.fourd.fingerprint import fingerprint
+from uni4d.fourd.joint import RENDERINGS_PER_ROUND, JointRegistration
 from uni4d.fourd.layers import Layer, make_layers
 from uni4d.fourd.metrics import foreground_psnr
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.nodes import NodeGraph, build_node_graph
 from uni4d.fourd.registration import RENDERINGS_PER_FRAME, Registration
+from uni4d.fourd.relevance import Relevance
 from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import clip_camera, pyramid
@@ -51,7 +53,7 @@ from uni4d_shared.messages import FitResult
 from uni4d_shared.progress import Progress, section, silent
 from uni4d_shared.types import Alignment, Clip, Gaussians4D, Mesh, NodeMotion, ViewSet
 
-__all__ = ["fit"]
+__all__ = ["fit", "renderings"]
 
 
 def fit(
@@ -92,21 +94,15 @@ def fit(
         )
         return _result(mesh, bound, bound.splats, moved, films, checkpoint, config)
     sights = [Sight(level, graph, radius) for level in layers]
-    follow = partial(_followed, graph=graph, radius=radius, bound=bound, views=views)
-    states = follow(sights, checkpoint=checkpoint, progress=section(progress, 0.21, 0.5))
-    progress(0.5, "looking for changes of colour")
-    change = color_change(layers[-1], [sights[-1].carried(state) for state in states], radius)
-    if change is not None:  # it has pulled at the nodes: once more without
-        unlit = [sight.unlit(change, states) for sight in sights]
-        states = follow(unlit, checkpoint=Checkpoint(), progress=section(progress, 0.5, 0.6))
-        change = color_change(layers[-1], [sights[-1].carried(state) for state in states], radius)
+    following = _Following(graph, radius, floor_of(bound.splats, views, *_seen_at(sights[-1])), config.rounds)
+    states, change = following.tracked(sights, layers[-1], checkpoint, section(progress, 0.21, 0.7))
     motion = MotionParameters(graph, states, radius)
     for layer in (own for level in layers for own in level):
         layer.change = change
     tracked = _rendered_psnr(layers[-1], motion, films)
     descent = Descent(motion, torch.from_numpy(graph.edges), layers, config.length_scale)
     look = ViewLoss(views, weights=counts)
-    polished = descent.run(config.iterations, look, config.seed, section(progress, 0.6, 0.96), checkpoint)
+    polished = descent.run(config.iterations, look, config.seed, section(progress, 0.7, 0.96), checkpoint)
     progress(0.96, "measuring")
     uncertain = deviations(sights[-1], motion.states(), config.length_scale, radius)
     moved = _Moved(
@@ -122,6 +118,11 @@ def fit(
     result = _result(mesh, bound, polished, moved, films, checkpoint, config)
     progress(1.0, f"fitted, {result.metrics['psnr_foreground']:.1f} dB")
     return result
+
+
+def renderings(config: FitConfig, frames: int) -> int:
+    """Pictures that a fit of one clip draws: the budget of what it is compared with."""
+    return config.iterations + (RENDERINGS_PER_FRAME + RENDERINGS_PER_ROUND * config.rounds) * frames
 
 
 class _Moved(NamedTuple):
@@ -197,7 +198,7 @@ def _by_hexplane(
     from uni4d.fourd.hexplane_nodes import node_motion
 
     frames = len(clips[0].frames)
-    steps = config.iterations + RENDERINGS_PER_FRAME * frames
+    steps = renderings(config, frames)
     targets = [layer.targets for layer in layers]
     fitted = fit_hexplane(bound, targets, steps, progress=progress, seed=config.seed, checkpoint=checkpoint)
     with torch.no_grad():
@@ -237,19 +238,48 @@ def _by_level(layers: list[list[Layer]]) -> list[list[Layer]]:
     return [list(level) for level in zip(*(own[-depth:] for own in layers), strict=True)]
 
 
-def _followed(
-    sights: list[Sight],
-    graph: NodeGraph,
-    radius: float,
-    bound: BoundSplats,
-    views: ViewSet,
-    checkpoint: Checkpoint,
-    progress: Progress,
-) -> list[NodeState]:
-    nodes = torch.from_numpy(graph.nodes)
-    elasticity = Elasticity(nodes, torch.from_numpy(graph.edges), radius, Stiffness())
-    floor = floor_of(bound.splats, views, sights[-1].lenses[0].width, sights[-1].finer)
-    return Registration(sights, elasticity, nodes, radius, floor).follow(progress, checkpoint)
+def _seen_at(sight: Sight) -> tuple[int, int]:
+    """Width in pixels, and how much finer than that it is drawn."""
+    return sight.lenses[0].width, sight.finer
+
+
+@dataclass(frozen=True)
+class _Following:
+    """From frames to nodes and changes of colour."""
+
+    graph: NodeGraph
+    radius: float
+    floor: float
+    """See :func:`uni4d.fourd.sight.floor_of`."""
+    rounds: int
+
+    def tracked(
+        self, sights: list[Sight], layers: list[Layer], checkpoint: Checkpoint, progress: Progress
+    ) -> tuple[list[NodeState], ColorChange | None]:
+        """The nodes of every frame, and what changes in the colours; ``layers``: of the finest level."""
+        states = self._followed(sights, checkpoint, section(progress, 0.0, 0.5))
+        progress(0.5, "looking for changes of colour")
+        change = self._change(sights, layers, states)
+        if change is not None:  # it has pulled at the nodes: once more without
+            sights = [sight.unlit(change, states) for sight in sights]
+            states = self._followed(sights, Checkpoint(), section(progress, 0.5, 0.6))
+        joint = JointRegistration(sights[-1], Relevance(self._elasticity(), self.radius), self.radius)
+        states = joint.settled(states, self.rounds, section(progress, 0.6, 1.0), checkpoint)
+        return states, None if change is None else self._change(sights, layers, states)
+
+    def _change(
+        self, sights: list[Sight], layers: list[Layer], states: list[NodeState]
+    ) -> ColorChange | None:
+        return color_change(layers, [sights[-1].carried(state) for state in states], self.radius)
+
+    def _followed(self, sights: list[Sight], checkpoint: Checkpoint, progress: Progress) -> list[NodeState]:
+        nodes = torch.from_numpy(self.graph.nodes)
+        registration = Registration(sights, self._elasticity(), nodes, self.radius, self.floor)
+        return registration.follow(progress, checkpoint)
+
+    def _elasticity(self) -> Elasticity:
+        nodes, edges = torch.from_numpy(self.graph.nodes), torch.from_numpy(self.graph.edges)
+        return Elasticity(nodes, edges, self.radius, Stiffness())
 
 
 @torch.no_grad()

@@ -145,9 +145,7 @@ class JointRegistration:
     def _windows(self, states: list[NodeState]) -> list[range]:
         size = (6 * len(states[0].positions)) ** 2
         most = max(_MOST_NUMBERS // size, 2)
-        return [
-            range(first, min(first + most, len(states))) for first in range(1, len(states), most)
-        ]
+        return [range(first, min(first + most, len(states))) for first in range(1, len(states), most)]
 
 
 def _read(kept: Kept, states: list[NodeState], rounds: int) -> _Place:

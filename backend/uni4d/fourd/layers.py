@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,15 +12,18 @@ from uni4d.fourd.color_change import ColorChange
 from uni4d.fourd.deformation import SplatDriver
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.nodes import NodeGraph
+from uni4d.fourd.photometry import Lens
 from uni4d.fourd.targets import Targets
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.rasterise import Rendered, rasterise
 
-__all__ = ["Layer", "make_layers"]
+__all__ = ["Layer", "growth", "make_layers"]
 
 _FINEST_DRAWING = 4
 """A coarse picture is a fine one averaged, as the coarse frame is; at most that many times as wide."""
+
+_GROWTH = (0.5, 2.0)
 
 
 @dataclass
@@ -38,10 +42,17 @@ class Layer:
     """What is added to the colours from frame to frame."""
 
     def render(self, motion: MotionParameters, frame: int) -> Rendered:
-        """The object in one frame."""
+        """The object in one frame; its motion has no gradient by way of how large the splats look (see
+        :meth:`uni4d.fourd.sight.Sight.pull`)."""
         carried = self.driver.carried(motion.matrices(torch.tensor([frame])))
         added = None if self.change is None else self.change.at(frame)
-        return self.draw(carried.means[0], carried.quaternions[0], added)
+        means = carried.means[0]
+        depths = self._lens.depths(means)
+        return self.draw(means, carried.quaternions[0], added, growth(depths, depths.detach()))
+
+    @cached_property
+    def _lens(self) -> Lens:
+        return Lens(self.targets.camera)
 
     def draw(
         self, means: Tensor, quaternions: Tensor, added: Tensor | None = None, grown: Tensor | None = None
@@ -56,6 +67,11 @@ class Layer:
             *(self.targets.camera, self.targets.background),
             finer=min(self.finer * self.coarser, _FINEST_DRAWING),
         )
+
+
+def growth(depths: Tensor, before: Tensor) -> Tensor:
+    """``[N]`` times that splats at ``depths`` must grow to look as large as they did at those ``before``."""
+    return (depths / before).nan_to_num(1.0).clamp(*_GROWTH)
 
 
 def make_layers(bound: BoundSplats, graph: NodeGraph, levels: list[Targets], finer: int = 1) -> list[Layer]:

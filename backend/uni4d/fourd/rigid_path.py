@@ -28,8 +28,8 @@ _SETTLED = 1e-4
 def rigid_path(
     sight: Sight, states: list[NodeState], radius: float, most: float, progress: Progress = silent
 ) -> tuple[list[NodeState], float] | None:
-    """The rigid motion nearest to ``states``, settled in each frame on the exact gradient of the pictures, and
-    what its pictures cost; ``None`` as soon as that is more than ``most``."""
+    """The rigid motion nearest to ``states``, settled in each frame on the exact gradient of the pictures,
+    and what its pictures cost; ``None`` as soon as that is more than ``most``."""
     rest, settled, total = states[0], [states[0]], 0.0
     for frame, state in enumerate(states[1:], start=1):
         pulled, start = _settled(sight, frame, rigid_state(rest, state), radius)
@@ -76,8 +76,8 @@ def _settled(sight: Sight, frame: int, state: NodeState, radius: float) -> tuple
 def _whole(
     sight: Sight, frame: int, state: NodeState, pull: Pull, radius: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Hessian ``[6, 6]`` and gradient ``[6]`` for a rotation vector about, and a shift in radii of, the middle
-    of the nodes ``[3]``."""
+    """Hessian ``[6, 6]`` and gradient ``[6]`` for a turn about the middle of the nodes ``[3]``, and
+    its shift in radii."""
     count = len(state.positions)
     equations = NormalEquations(count)
     sight.add(equations, frame, state, pull.seen)

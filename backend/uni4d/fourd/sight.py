@@ -15,7 +15,7 @@ from uni4d.fourd.color_change import ColorChange
 from uni4d.fourd.deformation import node_matrices
 from uni4d.fourd.elasticity import NormalEquations
 from uni4d.fourd.flow import flow_between
-from uni4d.fourd.layers import Layer
+from uni4d.fourd.layers import Layer, growth
 from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.photometry import Frame, Lens, Linearised, robust_cost, robust_loss
 from uni4d.fourd.rotations import cross_matrices
@@ -37,8 +37,6 @@ _SLOTS = 4
 _SLACK_SPACINGS, _SLACK_RADII = 3.0, 0.02
 """How far behind the rendered depth a splat still counts as seen."""
 
-_GROWTH = (0.5, 2.0)
-"""Bounds of what holds a splat's size in the picture."""
 _FLOW_DEVIATION, _FLOW_BREAK = 1.0, 4.0
 """Pixels: of the flow where it is right, and from where on it is not."""
 _FLOOR_VIEWS = 4
@@ -133,7 +131,7 @@ class Sight:
         carried = self.carried(state.stepped(step, self._radius))
         depths = [lens.depths(carried.means) for lens in self.lenses]
         rendered = [
-            layer.draw(*carried, grown=_growth(depth, depth.detach()))
+            layer.draw(*carried, grown=growth(depth, depth.detach()))
             for layer, depth in zip(self._layers, depths, strict=True)
         ]
         loss = self._loss(frame, rendered)
@@ -146,7 +144,7 @@ class Sight:
         """The cost of splats that are as large in the pictures as they would be at ``depths``."""
         carried = self.carried(state)
         rendered = [
-            layer.draw(*carried, grown=_growth(lens.depths(carried.means), depth))
+            layer.draw(*carried, grown=growth(lens.depths(carried.means), depth))
             for layer, lens, depth in zip(self._layers, self.lenses, depths, strict=True)
         ]
         return float(self._loss(frame, rendered))
@@ -242,11 +240,6 @@ def floor_of(splats: SplatParameters, views: ViewSet, width: int, finer: int = 1
         image = (small[:3] + 1.0 - small[3:]).permute(1, 2, 0)
         costs.append(_per_pixel(render(splats, camera, finer=finer), image))
     return sum(costs) / len(costs)
-
-
-def _growth(depths: Tensor, before: Tensor) -> Tensor:
-    """``[N]`` times that splats must grow to look as large as they did."""
-    return (depths / before).nan_to_num(1.0).clamp(*_GROWTH)
 
 
 def _detached(rendered: Rendered) -> Rendered:

@@ -274,7 +274,7 @@ class FitConfig:
     """Control nodes."""
     static_iterations: int = _bounded(150, 0, 20_000)
     """Steps on the photographs, at rest."""
-    rounds: int = _bounded(8, 0, 200)
+    rounds: int = _bounded(16, 0, 200)
     """Gauss-Newton steps of all frames together."""
     iterations: int = _bounded(300, 0, 100_000)
     """Steps of the last descent, of one frame each, which polishes the splats' looks, too."""

@@ -50,6 +50,11 @@ class BandedEquations:
                 if other > frame:
                     self._ties[other - frame - 1, frame] += factor * second * weight
 
+    @property
+    def gradient(self) -> Tensor:
+        """``[T, K, 6]``"""
+        return self._gradient.reshape(self._frames, self._nodes, 6)
+
     def solved(self, damping: float) -> Tensor:
         """``[T, K, 6]``: the step, with ``damping`` times what the pictures say added (Levenberg)."""
         lower: list[Tensor] = []

@@ -27,8 +27,8 @@ from uni4d_shared.progress import Progress
 __all__ = ["Descent"]
 
 _RATES = (0.002, 0.0006)
-"""Adam's steps: node rotations, node translations (radii). Small, for the nodes are nearly in place; larger ones
-wander off where the pictures say little."""
+"""Adam's steps: node rotations, node translations (radii). Small, for the nodes are nearly in place; with
+larger ones they wander off where the pictures say little."""
 _WEIGHT_PATH = 4.0
 _POLISH_RATES = {"log_scales": 0.01, "opacity_logits": 0.03, "coefficients": 0.02}
 _POLISH_AFTER = 0.3

@@ -37,7 +37,7 @@ from uni4d.fourd.metrics import foreground_psnr
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.nodes import NodeGraph, build_node_graph
 from uni4d.fourd.registration import RENDERINGS_PER_FRAME, Registration
-from uni4d.fourd.relevance import Relevance
+from uni4d.fourd.relevance import Floors, Relevance
 from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import clip_camera, pyramid
@@ -263,7 +263,9 @@ class _Following:
         if change is not None:  # it has pulled at the nodes: once more without
             sights = [sight.unlit(change, states) for sight in sights]
             states = self._followed(sights, Checkpoint(), section(progress, 0.5, 0.6))
-        joint = JointRegistration(sights[-1], Relevance(self._elasticity(), self.radius), self.radius)
+        floors = Floors.seen_at(sights[-1].pixels)
+        relevance = Relevance(self._elasticity(), self.radius, floors)
+        joint = JointRegistration(sights[-1], relevance, self.radius)
         states = joint.settled(states, self.rounds, section(progress, 0.6, 1.0), checkpoint)
         return states, None if change is None else self._change(sights, layers, states)
 

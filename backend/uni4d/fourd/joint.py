@@ -29,13 +29,16 @@ __all__ = ["RENDERINGS_PER_ROUND", "JointRegistration"]
 RENDERINGS_PER_ROUND = 3
 """Pictures of a frame that one round draws: where it stands, where it goes, and the gradient."""
 _DAMPING = 0.5
-_LEAST_DAMPING, _MOST_DAMPING = 1e-2, 1e4
-_EASED, _TIGHTENED = 1.0 / 3.0, 4.0
+_LEAST_DAMPING, _MOST_DAMPING = 2.0**-7, 2.0**13
+_EASED, _TIGHTENED = 0.25, 4.0
+"""Powers of two, of which a checkpoint loses nothing."""
 _TRIES = 8
 _LARGEST_STEP = 0.1
 """Radians, and radii."""
 _SETTLED = 2e-4
 """Share of the cost; who gains less is done."""
+_SPLATS = 3_000
+"""Visible ones that stand for a frame's curvature."""
 _MOST_NUMBERS = 60_000_000
 """In the blocks of one system, about half a gigabyte; longer clips are solved by windows of frames."""
 
@@ -133,7 +136,7 @@ class JointRegistration:
         equations = BandedEquations(len(window), count)
         for frame in window:
             seen = NormalEquations(count)
-            self._sight.add(seen, frame, states[frame], pulls[frame].seen)
+            self._sight.add(seen, frame, states[frame], pulls[frame].seen, _SPLATS)
             seen.gradient = pulls[frame].gradient
             equations.add(frame - window.start, seen, self._relevance.held(states[frame], weights))
         self._relevance.tie(equations, states, weights, window.start)

@@ -15,7 +15,7 @@ hinges, if the clip can be explained by them, and a body that is soft everywhere
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -28,9 +28,13 @@ from uni4d.fourd.states import NodeState
 __all__ = ["Floors", "Relevance", "Weights"]
 
 
+_PIXELS = 150.0
+
+
 @dataclass(frozen=True)
 class Floors:
-    """Standard deviations below which nothing is told apart from none at all, and weights of the priors."""
+    """Standard deviations below which nothing is told apart from none at all, where the object's radius is
+    ``_PIXELS`` pixels of the clip, and weights of the priors."""
 
     stretch: float = 0.001
     bend: float = 0.005
@@ -47,6 +51,13 @@ class Floors:
     """Weight of the bends beside the stretches: they say much the same."""
     moving: float = 0.5
     """Weight of the velocities beside the accelerations."""
+
+    @classmethod
+    def seen_at(cls, pixels: float) -> Floors:
+        """Of an object with a radius of ``pixels``: small pictures tell less apart."""
+        given, times = cls(), _PIXELS / pixels
+        names = ("stretch", "bend", "move", "turn", "jerk", "twist")
+        return replace(given, **{name: times * getattr(given, name) for name in names})
 
 
 class Weights(NamedTuple):

@@ -102,6 +102,13 @@ class Sight:
         means, quaternions = self._layers[0].driver.carried(matrices[None])
         return Carried(means[0], quaternions[0])
 
+    @property
+    def pixels(self) -> float:
+        """The object's radius at rest, on average over the cameras."""
+        middle = self._nodes.mean(0, keepdim=True)
+        sizes = [lens.focal * self._radius / float(lens.depths(middle)) for lens in self.lenses]
+        return sum(sizes) / len(sizes)
+
     def look(self, state: NodeState) -> Seen:
         return self.look_at(self.carried(state))
 
@@ -122,7 +129,8 @@ class Sight:
 
     @torch.enable_grad()
     def pull(self, frame: int, state: NodeState) -> Pull:
-        """The exact gradient of the rendered pictures, silhouettes and what hides what included.
+        """The gradient of the rendered pictures, silhouettes and what hides what included; only how splats
+        turn with the surface is a constant of the step.
 
         A splat is drawn a little too large or too small, and would mend that by its distance from the camera,
         of which little else is known. So its size in the picture is held: what is nearer grows no further.
@@ -175,9 +183,18 @@ class Sight:
             for lens, frames, rendered in zip(self.lenses, self.frames, seen.rendered, strict=True)
         ]
 
-    def add(self, equations: NormalEquations, frame: int, state: NodeState, seen: Seen) -> None:
-        """Add what ``frame`` says about the nodes; the visible splats stand for the covered pixels."""
-        for found, rendered in zip(self.linearised(frame, seen), seen.rendered, strict=True):
+    def add(
+        self,
+        equations: NormalEquations,
+        frame: int,
+        state: NodeState,
+        seen: Seen,
+        most: int | None = None,
+    ) -> None:
+        """Add what ``frame`` says about the nodes; the visible splats, or about ``most`` of them, stand for the
+        covered pixels."""
+        for all_seen, rendered in zip(self.linearised(frame, seen), seen.rendered, strict=True):
+            found = _thinned(all_seen, most)
             share = self._gain * _COUNTED * _covered(rendered) / max(len(found.splats), 1)
             self._pull(equations, state, found, share)
 
@@ -240,6 +257,12 @@ def floor_of(splats: SplatParameters, views: ViewSet, width: int, finer: int = 1
         image = (small[:3] + 1.0 - small[3:]).permute(1, 2, 0)
         costs.append(_per_pixel(render(splats, camera, finer=finer), image))
     return sum(costs) / len(costs)
+
+
+def _thinned(found: Linearised, most: int | None) -> Linearised:
+    """Every second, or third, … of many."""
+    stride = 1 if most is None else -(-len(found.splats) // most)
+    return found if stride <= 1 else Linearised(*(part[::stride] for part in found))
 
 
 def _detached(rendered: Rendered) -> Rendered:

@@ -76,6 +76,7 @@ def assert_same(one: FitResult, other: FitResult) -> None:
         ("choosing control nodes", 1, ["refining"]),
         ("following the nodes, frame 2", 1, ["refining", "following the nodes, frame 2"]),
         ("looking back", 2, ["following"]),
+        ("settling all frames together, round 2", 1, ["following", "looking back", "round 1"]),
         ("fitting the motion", 3, ["following", "looking back", "step 2"]),  # in the first level
         ("fitting the motion", 8, ["step 8"]),  # where it ends
         ("fitting the motion", 17, ["step 17"]),  # while the look is polished

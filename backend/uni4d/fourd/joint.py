@@ -35,6 +35,9 @@ _EASED, _TIGHTENED = 0.25, 4.0
 _TRIES = 8
 _LARGEST_STEP = 0.1
 """Radians, and radii."""
+_SOFT, _FIRM_AFTER = 8.0, 0.5
+"""The priors start with floors so many times as high, which fall to their own over this share of the rounds:
+what the pictures are sure of comes first."""
 _SETTLED = 2e-4
 """Share of the cost; who gains less is done."""
 _SPLATS = 3_000
@@ -83,10 +86,12 @@ class JointRegistration:
         pulls = self._pulls(place.states, range(1, len(states))) if place.done < rounds else {}
         while place.done < rounds and len(states) > 1:
             progress(0.3 + 0.7 * place.done / rounds, f"settling all frames together, round {place.done + 1}")
-            before = self._cost(place.states, pulls)
-            place = self._round(place, pulls)
-            gained = before - self._cost(place.states, pulls)
-            if gained < _SETTLED * before:
+            softness = max(_SOFT ** (1.0 - place.done / (_FIRM_AFTER * rounds)), 1.0)
+            relevance = self._relevance.softened(softness)
+            before = self._cost(place.states, pulls, relevance)
+            place = self._round(place, pulls, relevance)
+            gained = before - self._cost(place.states, pulls, relevance)
+            if softness == 1.0 and gained < _SETTLED * before:
                 place = _Place(place.states, place.damping, rounds)
             checkpoint.keep("joint", place.tensors, done=place.done == rounds)
         return place.states
@@ -102,21 +107,26 @@ class JointRegistration:
         rigid, cost = found
         return rigid if cost + self._relevance.cost(rigid) < bent else states
 
-    def _cost(self, states: list[NodeState], pulls: dict[int, Pull]) -> float:
-        return sum(pull.cost for pull in pulls.values()) + self._relevance.cost(states)
+    def _cost(self, states: list[NodeState], pulls: dict[int, Pull], relevance: Relevance) -> float:
+        return sum(pull.cost for pull in pulls.values()) + relevance.cost(states)
 
-    def _round(self, place: _Place, pulls: dict[int, Pull]) -> _Place:
+    def _round(self, place: _Place, pulls: dict[int, Pull], relevance: Relevance) -> _Place:
         """One step of every window; ``pulls`` are kept up to date."""
         states, damping = place.states, place.damping
         for window in self._windows(states):
-            states, damping = self._stepped(states, pulls, window, damping)
+            states, damping = self._stepped(states, pulls, relevance, window, damping)
         return _Place(states, damping, place.done + 1)
 
     def _stepped(
-        self, states: list[NodeState], pulls: dict[int, Pull], window: range, damping: float
+        self,
+        states: list[NodeState],
+        pulls: dict[int, Pull],
+        relevance: Relevance,
+        window: range,
+        damping: float,
     ) -> tuple[list[NodeState], float]:
-        equations = self._equations(states, pulls, window)
-        cost = sum(pulls[frame].cost for frame in window) + self._relevance.cost(states)
+        equations = self._equations(states, pulls, relevance, window)
+        cost = sum(pulls[frame].cost for frame in window) + relevance.cost(states)
         for _ in range(_TRIES):
             steps = equations.solved(damping)
             steps = steps * min(1.0, _LARGEST_STEP / float(steps.abs().max().clamp(min=1e-12)))
@@ -124,22 +134,24 @@ class JointRegistration:
             for frame, step in zip(window, steps, strict=True):
                 tried[frame] = states[frame].stepped(step, self._radius)
             seen = [self._sight.cost_as_large(frame, tried[frame], pulls[frame].depths) for frame in window]
-            if sum(seen) + self._relevance.cost(tried) < cost:
+            if sum(seen) + relevance.cost(tried) < cost:
                 pulls.update(self._pulls(tried, window))
                 return tried, max(damping * _EASED, _LEAST_DAMPING)
             damping = min(damping * _TIGHTENED, _MOST_DAMPING)
         return states, damping
 
-    def _equations(self, states: list[NodeState], pulls: dict[int, Pull], window: range) -> BandedEquations:
-        weights = self._relevance.weights(states)
+    def _equations(
+        self, states: list[NodeState], pulls: dict[int, Pull], relevance: Relevance, window: range
+    ) -> BandedEquations:
+        weights = relevance.weights(states)
         count = len(states[0].positions)
         equations = BandedEquations(len(window), count)
         for frame in window:
             seen = NormalEquations(count)
             self._sight.add(seen, frame, states[frame], pulls[frame].seen, _SPLATS)
             seen.gradient = pulls[frame].gradient
-            equations.add(frame - window.start, seen, self._relevance.held(states[frame], weights))
-        self._relevance.tie(equations, states, weights, window.start)
+            equations.add(frame - window.start, seen, relevance.held(states[frame], weights))
+        relevance.tie(equations, states, weights, window.start)
         return equations
 
     def _pulls(self, states: list[NodeState], frames: range) -> dict[int, Pull]:

@@ -55,9 +55,12 @@ class Floors:
     @classmethod
     def seen_at(cls, pixels: float) -> Floors:
         """Of an object with a radius of ``pixels``: small pictures tell less apart."""
-        given, times = cls(), _PIXELS / pixels
+        return cls().raised(_PIXELS / pixels)
+
+    def raised(self, times: float) -> Floors:
+        """All deviations ``times`` as large: small differences cost less."""
         names = ("stretch", "bend", "move", "turn", "jerk", "twist")
-        return replace(given, **{name: times * getattr(given, name) for name in names})
+        return replace(self, **{name: times * getattr(self, name) for name in names})
 
 
 class Weights(NamedTuple):
@@ -75,6 +78,10 @@ class Relevance:
     def __init__(self, elasticity: Elasticity, radius: float, floors: Floors | None = None) -> None:
         self._elasticity, self._radius = elasticity, radius
         self._floors = floors or Floors()
+
+    def softened(self, times: float) -> Relevance:
+        """With floors ``times`` as high."""
+        return Relevance(self._elasticity, self._radius, self._floors.raised(times))
 
     def cost(self, states: Sequence[NodeState]) -> float:
         """Of all frames; the first is given."""

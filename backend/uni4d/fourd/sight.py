@@ -191,8 +191,8 @@ class Sight:
         seen: Seen,
         most: int | None = None,
     ) -> None:
-        """Add what ``frame`` says about the nodes; the visible splats, or about ``most`` of them, stand for the
-        covered pixels."""
+        """Add what ``frame`` says about the nodes; the visible splats, or about ``most`` of them, stand for
+        the covered pixels."""
         for all_seen, rendered in zip(self.linearised(frame, seen), seen.rendered, strict=True):
             found = _thinned(all_seen, most)
             share = self._gain * _COUNTED * _covered(rendered) / max(len(found.splats), 1)

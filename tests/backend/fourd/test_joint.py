@@ -218,20 +218,22 @@ def shaken(scene: Scene, size: float) -> list[NodeState]:
 
 
 def test_the_pull_is_the_slope_of_the_rendered_cost(scene: Scene) -> None:
-    """Central differences of what is drawn, the splats as large as before, for shifts of the whole. Splats
-    end where they are fainter than a 255th, which the slope does not know: it is right to an eighth."""
+    """Central differences of what is drawn, the splats as large as before, for shifts of the whole along x, y
+    and z. Splats end where they are fainter than a 255th, which the slope does not know: a tenth of it."""
     state = shaken(scene, 0.01)[3]
     pull = scene.sight.pull(3, state)
     assert pull.cost == pytest.approx(scene.sight.cost_as_large(3, state, pull.depths), rel=1e-5)
+    measured = []
     for axis in range(3):
         direction = torch.zeros(len(scene.graph.nodes), 6)
-        direction[:, 3 + axis] = 1.0
+        direction[:, 3 + axis] = 1e-3
         ahead, behind = (
-            scene.sight.cost_as_large(3, state.stepped(s * 2e-4 * direction, scene.radius), pull.depths)
-            for s in (1.0, -1.0)
+            scene.sight.cost_as_large(3, state.stepped(sign * direction, scene.radius), pull.depths)
+            for sign in (1.0, -1.0)
         )
-        slope = float((pull.gradient * direction).sum())
-        assert (ahead - behind) / 8e-4 == pytest.approx(slope, rel=0.125, abs=0.02 * pull.cost)
+        measured.append((ahead - behind) / 4e-3)
+    slope = pull.gradient[:, 3:].sum(0)
+    assert float((torch.tensor(measured) - slope).norm()) < 0.1 * float(slope.norm())
 
 
 def test_distance_is_not_told_by_how_large_splats_look(scene: Scene) -> None:

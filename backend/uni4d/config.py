@@ -274,6 +274,9 @@ class FitConfig:
     """Control nodes."""
     static_iterations: int = _bounded(150, 0, 20_000)
     """Steps on the photographs, at rest."""
+    placed_share: float = _bounded(0.5, 0.5, 1)
+    """Of the splats, spread evenly over the mesh; the rest comes, during those steps, by splitting where the
+    photographs are missed most."""
     rounds: int = _bounded(16, 0, 200)
     """Gauss-Newton steps of all frames together."""
     iterations: int = _bounded(300, 0, 100_000)

@@ -238,11 +238,12 @@ def _alone(
 
 def _at_rest(truth: Truth, config: FitConfig, progress: Progress) -> BoundSplats:
     """The static stage alone, as the fit configures it."""
-    from uni4d.splatting.static import refine_on_views
-    from uni4d.splatting.surface import splats_from_mesh
+    from uni4d.splatting.static import splats_at_rest
 
-    bound = splats_from_mesh(truth.mesh, config.splats, config.seed)
-    return refine_on_views(bound, truth.views, config.static_iterations, progress, seed=config.seed)
+    return splats_at_rest(
+        *(truth.mesh, truth.views, config.splats, config.static_iterations, progress),
+        placed_share=config.placed_share, seed=config.seed,
+    )  # fmt: skip
 
 
 def _targets(truth: Truth, cameras: int) -> list[Targets]:

@@ -60,12 +60,12 @@ class Kept:
             raise ValueError(f"{name} is {value}, expected 0 to {most}")
         return value
 
-    def indices(self, name: str, below: int) -> Tensor:
-        """``[*]`` int64, all different and from 0 to ``below`` − 1."""
-        values = self._of(name, torch.int64, (None,))
+    def indices(self, name: str, below: int, count: int | None = None) -> Tensor:
+        """``[*]`` int64 from 0 to ``below`` − 1: so many of them, or all different."""
+        values = self._of(name, torch.int64, (count,))
         if len(values) and (int(values.min()) < 0 or int(values.max()) >= below):
             raise ValueError(f"{name} holds more than the numbers below {below}")
-        if len(set(values.tolist())) != len(values):
+        if count is None and len(set(values.tolist())) != len(values):
             raise ValueError(f"{name} holds a number twice")
         return values
 

@@ -14,7 +14,7 @@ The fit knows the frames and the cameras, never what made them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -45,8 +45,7 @@ from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.rasterise import render
-from uni4d.splatting.static import ViewLoss, refine_on_views
-from uni4d.splatting.surface import splats_from_mesh
+from uni4d.splatting.static import ViewLoss, splats_at_rest
 from uni4d_shared.cameras import bounding_sphere
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.messages import FitResult
@@ -168,19 +167,30 @@ def _at_rest(
     progress: Progress,
 ) -> BoundSplats:
     """Splats on the mesh, refined on the photographs."""
-    progress(0.0, "placing splats on the mesh")
-    bound = splats_from_mesh(mesh, config.splats, config.seed)
-    names = [item.name for item in fields(SplatParameters)]
+    count = config.splats
 
-    def read(kept: Kept) -> SplatParameters:
-        return SplatParameters(**{name: kept.like(name, getattr(bound.splats, name)) for name in names})
+    def read(kept: Kept) -> BoundSplats:
+        shapes = {"means": (3,), "quaternions": (4,), "log_scales": (3,), "opacity_logits": ()}
+        values = {name: kept.tensor(name, count, *shape) for name, shape in shapes.items()}
+        faces = torch.from_numpy(np.ascontiguousarray(mesh.faces, dtype=np.int64))
+        return BoundSplats(
+            SplatParameters(**values, coefficients=kept.tensor("coefficients", count, 1, 3)),
+            vertices=torch.from_numpy(np.ascontiguousarray(mesh.vertices, dtype=np.float32)),
+            faces=faces,
+            face_index=kept.indices("face_index", len(faces), count),
+            barycentric=kept.tensor("barycentric", count, 3),
+        )
 
     known = checkpoint.recall("splats", read)
     if known is not None:
-        return replace(bound, splats=known)
-    refining = (bound, views, config.static_iterations, section(progress, 0.05, 1.0))
-    refined = refine_on_views(*refining, seed=config.seed, weights=weights)
-    checkpoint.keep("splats", lambda: {n: getattr(refined.splats, n) for n in names}, done=True)
+        return known
+    refined = splats_at_rest(
+        *(mesh, views, count, config.static_iterations, progress),
+        placed_share=config.placed_share, seed=config.seed, weights=weights,
+    )  # fmt: skip
+    names = [item.name for item in fields(SplatParameters)]
+    bindings = {"face_index": refined.face_index, "barycentric": refined.barycentric}
+    checkpoint.keep("splats", lambda: {n: getattr(refined.splats, n) for n in names} | bindings, done=True)
     return refined
 
 

@@ -2,13 +2,14 @@
 
 The texture knows nothing of light, and a cloud has gaps and overlaps; a short descent on the rendered views
 repairs both. Positions and sizes move a little, so that every splat still belongs to its triangle, and what
-the photographs do not show stays as the mesh has it: it comes into sight when the object moves.
+the photographs do not show stays as the mesh has it: it comes into sight when the object moves. On the way
+splats are split where the photographs are missed most (:mod:`uni4d.splatting.splitting`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,12 +20,17 @@ from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.image_losses import dissimilarity
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.projection import LOW_PASS
-from uni4d.splatting.rasterise import Implementation, Rendered, render
+from uni4d.splatting.rasterise import Implementation, Rendered, rasterise, render
+from uni4d.splatting.splitting import split
+from uni4d.splatting.surface import splats_from_mesh
 from uni4d.splatting.visibility import shown_shares
-from uni4d_shared.progress import Progress, silent
+from uni4d_shared.progress import Progress, section, silent
 from uni4d_shared.types import Camera, ViewSet
 
-__all__ = ["ViewLoss", "refine_on_views"]
+if TYPE_CHECKING:  # the library renders with this package
+    from uni4d.library.geometry import TexturedMesh
+
+__all__ = ["ViewLoss", "refine_on_views", "splats_at_rest"]
 
 _WEIGHT_SSIM = 0.2
 _WEIGHT_MASK = 0.5
@@ -35,9 +41,9 @@ _WORST_DEPTH = 0.1
 _WEIGHT_OFFSET = 0.0005
 """Pull back to the surface, per (offset / size)². Weak: a splat on the surface stands out by about half its
 size, so splats sink in by as much."""
-_WEIGHTS_CHANGE = {"log_scales": 0.01, "opacity_logits": 0.01, "coefficients": 0.01}
-"""Pull back to the start, per change². Adam moves a splat that is hardly seen as far as any other; behind a
-rim it grows unpunished, until another camera sees it."""
+_WEIGHTS_CHANGE = {"log_scales": 0.001, "opacity_logits": 0.001, "coefficients": 0.001}
+"""Pull back to the start, or to what the last split left, per change². Adam moves a splat that is hardly seen
+as far as any other; behind a rim it grows unpunished, until another camera sees it."""
 _RATES = {  # Adam; positions in units of the splats' size
     "means": 0.15,
     "quaternions": 0.01,
@@ -54,6 +60,38 @@ _SHOWN = 0.2
 would move what is hardly seen as far as any other."""
 _MARGIN = 8
 """Pixels around the object that are looked at."""
+_ROUNDS = 4
+"""How many times splats are split, if the steps suffice …"""
+_STEPS_PER_ROUND = 50
+"""… for so many to each; what is left after the last must do for the new ones to settle."""
+_SPLIT_BEFORE = 0.4
+"""The share of the steps after which no more are split."""
+
+
+def splats_at_rest(
+    mesh: TexturedMesh,
+    views: ViewSet,
+    count: int,
+    iterations: int,
+    progress: Progress = silent,
+    *,
+    placed_share: float = 1.0,
+    seed: int = 0,
+    weights: NDArray[Any] | None = None,
+) -> BoundSplats:
+    """The static stage: ``count`` splats of ``mesh``, refined on ``views`` in so many ``iterations``.
+
+    Of the splats ``placed_share`` (at least a half) is spread evenly over the surface, the rest comes by
+    splitting. With too few iterations for that, all are.
+    """
+    grows = iterations >= _STEPS_PER_ROUND
+    placed = max(round(placed_share * count), 1) if grows else count
+    progress(0.0, "placing splats on the mesh")
+    bound = splats_from_mesh(mesh, placed, seed)
+    return refine_on_views(
+        *(bound, views, iterations, section(progress, 0.05, 1.0)),
+        count=count, seed=seed, weights=weights,
+    )  # fmt: skip
 
 
 def refine_on_views(
@@ -62,6 +100,7 @@ def refine_on_views(
     iterations: int = 150,
     progress: Progress = silent,
     *,
+    count: int | None = None,
     seed: int = 0,
     implementation: Implementation = "auto",
     low_pass: float = LOW_PASS,
@@ -70,39 +109,80 @@ def refine_on_views(
 ) -> BoundSplats:
     """``bound`` with colours, opacities, sizes and (slightly) places fitted to ``views``.
 
-    Each step looks at one view (:class:`ViewLoss`). Splats that no view shows keep what they have.
+    Each step looks at one view (:class:`ViewLoss`). Splats that no view shows keep what they have, but draw
+    back where they stick out. By splitting, there come to be ``count`` of them, at most twice as many as
+    there were in each of up to four rounds of 50 or more iterations; ``None``: as many as there are.
     ``low_pass`` and ``antialiased`` are those of :func:`~uni4d.splatting.rasterise.rasterise`: refine with
     the values that the result will be rendered with. ``weights`` ``[V]``: how much each view counts, 1 on
     average. Deterministic for a seed.
     """
     generator = torch.Generator().manual_seed(seed)
     view_loss = ViewLoss(views, implementation, low_pass=low_pass, antialiased=antialiased, weights=weights)
-    start, anchors = bound.splats.detached(), bound.anchors(bound.vertices)
-    splats = start.detached(trainable=True)
-    spacing = float(start.scales.median())
-    optimiser = _optimiser(splats, spacing)
     decay = _FINAL_RATE ** (1.0 / max(iterations, 1))
-    hidden = shown_shares(start, views.cameras, implementation) < _SHOWN
+    hidden = shown_shares(bound.splats.detached(), views.cameras, implementation) < _SHOWN
+    growth = _growth(len(bound), len(bound) if count is None else count, iterations)
+    descent = _Descent(bound, hidden, 1.0)
     for step in range(iterations):
-        offset = (splats.means - anchors) / spacing
-        loss = view_loss.of_next(splats, generator) + _WEIGHT_OFFSET * offset.square().mean()
-        for name, weight in _WEIGHTS_CHANGE.items():
-            loss = loss + weight * (getattr(splats, name) - getattr(start, name)).square().mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        _keep(splats, start, hidden)
-        for group in optimiser.param_groups:
-            group["lr"] *= decay
+        if step in growth:
+            missed = view_loss.missed(descent.splats).masked_fill(descent.hidden, 0.0)
+            descent = descent.split(missed.topk(growth[step] - len(missed)).indices, decay**step, seed)
+        descent.step(view_loss.of_next(descent.splats, generator), decay)
         progress((step + 1) / iterations, f"refining the splats on the views, step {step + 1}")
-    return replace(bound, splats=splats.detached())
+    return descent.refined()
 
 
-@torch.no_grad()
-def _keep(splats: SplatParameters, start: SplatParameters, hidden: Tensor) -> None:
-    """Put what is hidden back to where it was."""
-    for name in _RATES:
-        getattr(splats, name)[hidden] = getattr(start, name)[hidden]
+def _growth(now: int, count: int, iterations: int) -> dict[int, int]:
+    """Before which steps splats are split, and how many there are to be then."""
+    rounds = min(_ROUNDS, iterations // _STEPS_PER_ROUND) if count > now else 0
+    steps = [round(_SPLIT_BEFORE * iterations * (number + 1) / rounds) for number in range(rounds)]
+    counts = [now + (count - now) * (number + 1) // rounds for number in range(rounds)]
+    return dict(zip(steps, counts, strict=True))
+
+
+class _Descent:
+    """Adam on splats between two splits."""
+
+    def __init__(self, bound: BoundSplats, hidden: Tensor, factor: float) -> None:
+        """``hidden`` ``[N]`` bool; ``factor``: of the learning rates."""
+        self._bound, self.hidden = bound, hidden
+        self._start, self._anchors = bound.splats.detached(), bound.anchors(bound.vertices)
+        self.splats = self._start.detached(trainable=True)
+        self._spacing = float(self._start.scales.median())
+        groups = []
+        for name, rate in _RATES.items():
+            unit = self._spacing if name == "means" else 1.0
+            groups.append({"params": [getattr(self.splats, name)], "lr": factor * rate * unit})
+        self._optimiser = torch.optim.Adam(groups, eps=1e-8, fused=True)
+
+    def step(self, loss: Tensor, decay: float) -> None:
+        """Down the loss of the pictures and of what pulls back; then the rates fall by ``decay``."""
+        offset = (self.splats.means - self._anchors) / self._spacing
+        loss = loss + _WEIGHT_OFFSET * offset.square().mean()
+        for name, weight in _WEIGHTS_CHANGE.items():
+            change = getattr(self.splats, name) - getattr(self._start, name)
+            loss = loss + weight * change.square().mean()
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        self._keep()
+        for group in self._optimiser.param_groups:
+            group["lr"] *= decay
+
+    @torch.no_grad()
+    def _keep(self) -> None:
+        """Put what is hidden back to where it was; smaller it may be: it is seen only if it sticks out."""
+        hidden = self.hidden
+        for name in _RATES:
+            now, before = getattr(self.splats, name), getattr(self._start, name)[hidden]
+            now[hidden] = torch.minimum(now[hidden], before) if name == "log_scales" else before
+
+    def refined(self) -> BoundSplats:
+        return replace(self._bound, splats=self.splats.detached())
+
+    def split(self, which: Tensor, factor: float, seed: int) -> _Descent:
+        """Go on with the splats at ``which`` split in two."""
+        divided = split(self.refined(), which, seed)
+        return _Descent(divided.bound, self.hidden[divided.parents], factor)
 
 
 @dataclass(frozen=True)
@@ -118,6 +198,8 @@ class _Photograph:
     """``[h, w]`` metres; 0 where there is none or where the pixel is not all covered."""
     share: float
     """of the whole view's pixels, times how much the view counts"""
+    weight: float
+    """how much the view counts"""
 
 
 class ViewLoss:
@@ -180,6 +262,24 @@ class ViewLoss:
             loss = loss + _WEIGHT_DEPTH * self._depth_error(rendered, view)
         return view.share * loss
 
+    def missed(self, splats: SplatParameters) -> Tensor:
+        """``[N]`` by how much the views are missed where each splat is: Σ w e² over the pixels of all views,
+        over white, w being the splat's weight in the blended colour and e² the error's square."""
+        own = splats.detached()
+        total = torch.zeros(len(own))
+        for view in self._photographs:
+            tint = own.colors.requires_grad_(True)
+            drawn = rasterise(
+                *(own.means, own.quaternions, own.scales, own.opacities, tint, view.camera),
+                (1.0, 1.0, 1.0), self._implementation,
+                low_pass=self._low_pass, antialiased=self._antialiased,
+            ).image  # fmt: skip
+            target = view.premultiplied + (1.0 - view.mask)[..., None]
+            error = (drawn.detach() - target).square().sum(dim=-1)
+            (weights,) = torch.autograd.grad((drawn[..., 0] * error).sum(), tint)
+            total += view.weight * weights[:, 0]
+        return total
+
     def _depth_error(self, rendered: Rendered, view: _Photograph) -> Tensor:
         """Mean over the pixels, of which those without a depth count 0."""
         known = (view.depth > 0) & torch.isfinite(rendered.depth)
@@ -206,12 +306,5 @@ def _cropped(image: NDArray[Any], depth: NDArray[Any], camera: Camera, weight: f
         mask=rgba[..., 3],
         depth=torch.from_numpy(np.where(solid, depth[part], 0.0).astype(np.float32)),
         share=weight * float((bottom - top) * (right - left)) / (camera.width * camera.height),
+        weight=weight,
     )
-
-
-def _optimiser(splats: SplatParameters, spacing: float) -> torch.optim.Adam:
-    groups = []
-    for name, rate in _RATES.items():
-        unit = spacing if name == "means" else 1.0
-        groups.append({"params": [getattr(splats, name)], "lr": rate * unit})
-    return torch.optim.Adam(groups, eps=1e-8, fused=True)

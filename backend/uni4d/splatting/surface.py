@@ -29,10 +29,10 @@ __all__ = ["splats_from_mesh"]
 
 Array = NDArray[Any]
 
-_MOST_CANDIDATES = 400_000
+_MOST_CANDIDATES = 800_000
 """Of many splats each gets fewer points than asked for, but never less than four."""
 _ROUNDS = 2
-_HIDDEN_DENSITY = 0.25
+_HIDDEN_DENSITY = 0.5
 """Splats per area on surface that nobody sees, relative to the rest."""
 _NORMAL_UNIT = 0.7
 """Normals at right angles are as far apart as points at √2 times this, in units of the spacing."""

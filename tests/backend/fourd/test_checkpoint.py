@@ -67,6 +67,8 @@ def assert_same(one: FitResult, other: FitResult) -> None:
         mine, theirs = (getattr(found.result, group) for found in (one, other))
         for item in attrs.fields(type(mine)):
             np.testing.assert_array_equal(getattr(mine, item.name), getattr(theirs, item.name), item.name)
+    for name in ("splat_faces", "splat_barycentric"):
+        np.testing.assert_array_equal(getattr(one.result, name), getattr(other.result, name), name)
     assert {**one.metrics, "seconds": 0} == {**other.metrics, "seconds": 0}
 
 
@@ -107,6 +109,18 @@ def test_it_may_be_interrupted_again_and_again(
     result, messages = resumed(inputs, CONFIG, tmp_path)
     assert_same(result, uninterrupted)
     assert sum("fitting the motion" in message for message in messages) == 4
+
+
+def test_splats_that_came_by_splitting_are_kept_with_their_triangles(
+    inputs: tuple[Any, ...], tmp_path: Path
+) -> None:
+    config = attrs.evolve(CONFIG, static_iterations=50, iterations=4)
+    whole = fit(*inputs, config)
+    assert len(whole.result.splats.means) == config.splats
+    interrupted(inputs, config, tmp_path, Until("choosing control nodes"))
+    result, messages = resumed(inputs, config, tmp_path)
+    assert_same(result, whole)
+    assert not [message for message in messages if message.startswith("refining")]
 
 
 def test_hexplane_goes_on_too(inputs: tuple[Any, ...], tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import torch
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting import BoundSplats, rasterise, render, splats_from_mesh
 from uni4d.splatting.image_losses import dilated, dissimilarity, psnr
-from uni4d.splatting.static import ViewLoss, refine_on_views
+from uni4d.splatting.static import ViewLoss, refine_on_views, splats_at_rest
+from uni4d.splatting.visibility import shown_shares
 from uni4d_shared.cameras import bounding_sphere, orbit_rig
 from uni4d_shared.progress import Cancelled
 from uni4d_shared.types import ViewSet
@@ -62,6 +63,49 @@ def test_what_no_photograph_shows_keeps_its_colour(two_tone_box: TexturedMesh, p
     assert int(below.sum()) > 10
     change = (after.colors - before.splats.colors).abs().mean(dim=1)
     assert float(change[below].mean()) < 0.2 * float(change[~below].mean())
+
+
+def test_what_no_photograph_shows_may_only_draw_back(
+    two_tone_box: TexturedMesh, photographs: ViewSet
+) -> None:
+    before = splats_from_mesh(two_tone_box, 1500).splats
+    hidden = shown_shares(before, photographs.cameras) < 0.2
+    after = refine_on_views(splats_from_mesh(two_tone_box, 1500), photographs, 60).splats
+    assert int(hidden.sum()) > 10
+    assert torch.equal(after.means[hidden], before.means[hidden])
+    change = (after.log_scales - before.log_scales)[hidden]
+    assert float(change.max()) <= 0.0 and float(change.min()) < -0.05
+
+
+def test_splats_gather_where_the_photographs_show_more(two_tone_box: TexturedMesh) -> None:
+    """Stripes on the left half of the box only, of which its even splats know nothing."""
+    splats = splats_from_mesh(two_tone_box, 30_000, seed=9).splats
+    x = splats.means[:, :1]
+    stripes = 0.5 + 0.4 * torch.sign(torch.sin(25.0 * x))
+    colors = torch.where(x < 0, stripes, torch.full_like(x, 0.5)).expand(-1, 3)
+    cameras = orbit_rig(*bounding_sphere(two_tone_box.vertices), size=128, azimuths=6)
+    drawn = rasterise(
+        splats.means, splats.quaternions, splats.scales, splats.opacities, colors, cameras, (0, 0, 0)
+    )
+    straight = drawn.image / drawn.alpha.clamp(min=1e-3)[..., None]
+    rgba = (torch.cat([straight, drawn.alpha[..., None]], dim=-1).clamp(0, 1) * 255).round()
+    views = ViewSet(rgba.to(torch.uint8).numpy(), drawn.depth.numpy(), cameras)
+    even, gathered = (
+        splats_at_rest(two_tone_box, views, 2_000, 200, placed_share=share) for share in (1.0, 0.5)
+    )
+    assert len(even) == len(gathered) == 2_000
+    left = [float((bound.splats.means[:, 0] < 0).float().mean()) for bound in (even, gathered)]
+    assert left[0] < 0.55 and left[1] > 0.65
+    assert view_psnr(gathered, views) > view_psnr(even, views) + 0.5
+    again = splats_at_rest(two_tone_box, views, 2_000, 200, placed_share=0.5)
+    assert torch.equal(again.splats.means, gathered.splats.means)
+    assert torch.equal(again.barycentric, gathered.barycentric)
+
+
+def test_too_few_steps_to_settle_after_a_split_place_all_splats_at_once(
+    two_tone_box: TexturedMesh, photographs: ViewSet
+) -> None:
+    assert len(splats_at_rest(two_tone_box, photographs, 300, 3, placed_share=0.5)) == 300
 
 
 def test_a_view_counts_as_a_whole_though_only_the_object_is_drawn(

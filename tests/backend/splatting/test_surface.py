@@ -56,7 +56,7 @@ def test_splats_at_random_are_round_and_lie_as_close(two_tone_box: TexturedMesh)
 
 
 def test_hidden_surface_gets_fewer_and_larger_splats(two_tone_box: TexturedMesh) -> None:
-    """A box in a box: all of the inner one is hidden, and has a quarter of the splats per area."""
+    """A box in a box: all of the inner one is hidden, and has half as many splats per area."""
     inner = evolve(two_tone_box, vertices=0.8 * two_tone_box.vertices + np.float32([0, 0, 0.1]))
     both = evolve(
         two_tone_box,
@@ -68,10 +68,10 @@ def test_hidden_surface_gets_fewer_and_larger_splats(two_tone_box: TexturedMesh)
     )
     bound = splats_from_mesh(both, 2000)
     hidden = bound.face_index >= len(inner.faces)
-    share = 0.64 / (0.64 + 4)
+    share = 0.64 / (0.64 + 2)
     np.testing.assert_allclose(hidden.float().mean(), share, atol=0.03)
     sizes = bound.splats.scales[:, 0]
-    np.testing.assert_allclose(sizes[hidden].median() / sizes[~hidden].median(), 2.0, rtol=0.2)
+    np.testing.assert_allclose(sizes[hidden].median() / sizes[~hidden].median(), 2.0**0.5, rtol=0.15)
 
 
 def test_the_surface_of_a_thing_on_its_own_is_exposed_on_both_sides(two_tone_box: TexturedMesh) -> None:

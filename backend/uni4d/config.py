@@ -277,7 +277,7 @@ class FitConfig:
     placed_share: float = _bounded(0.5, 0.5, 1)
     """Of the splats, spread evenly over the mesh; the rest comes, during those steps, by splitting where the
     photographs are missed most."""
-    rounds: int = _bounded(16, 0, 200)
+    rounds: int = _bounded(10, 0, 200)
     """Gauss-Newton steps of all frames together."""
     iterations: int = _bounded(300, 0, 100_000)
     """Steps of the last descent, of one frame each, which polishes the splats' looks, too."""

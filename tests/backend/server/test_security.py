@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from uni4d_shared.codec import decode, encode
+from uni4d_shared.codec import PROTOCOL_VERSION, decode, encode
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.messages import Failed, Ping, Pong, SearchRequest, SearchResult, Shutdown
 from uni4d_shared.transport import create_client_keys, create_server_keys
@@ -45,7 +45,9 @@ def test_malformed_bytes_do_not_kill_the_server(client: Any) -> None:
 
 def test_another_major_version_is_refused_clearly(client: Any) -> None:
     (frame,) = encode(Ping(), id="question")
-    client.control.send_multipart([frame.replace(b"\xa31.3", b"\xa32.0")])
+    ours = ".".join(map(str, PROTOCOL_VERSION)).encode()
+    assert frame.count(b"\xa3" + ours) == 1
+    client.control.send_multipart([frame.replace(b"\xa3" + ours, b"\xa3" + b"9.0")])
     assert client.control.poll(10_000)
     failed = decode(client.control.recv_multipart()).message
     assert failed.code == "protocol-version"

@@ -50,6 +50,7 @@ def test_a_walk_is_found_and_a_static_fit_is_clearly_worse(
     )
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_fit_at_another_size(
     studio: Callable[..., Any], spinning: Callable[..., Any]
 ) -> None:

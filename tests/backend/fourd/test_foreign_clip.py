@@ -67,6 +67,7 @@ def scene(studio: Callable[..., Any], walking: Callable[..., Any]) -> tuple[Any,
     return stage, Clip(np.stack(frames), camera=camera)
 
 
+@pytest.mark.slow
 def test_a_foreign_video_is_fitted_and_told_how_well(
     scene: tuple[Any, Clip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +108,7 @@ def stages() -> Stages:
     return Stages(Config(fit=FitConfig(splats=1200, nodes=24, static_iterations=40, iterations=60)))
 
 
+@pytest.mark.slow
 def test_a_server_prepares_a_video_and_a_clip_without_a_camera_alike(
     scene: tuple[Any, Clip], video: bytes, stages: Stages
 ) -> None:

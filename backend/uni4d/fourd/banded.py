@@ -40,9 +40,7 @@ class BandedEquations:
         """Add ½ Σ w (Σ_s c_s δ_{first + s} + r)², with ``weights`` w and ``residuals`` r ``[K, 6]``. Frames
         outside these equations, before and after, are constants."""
         weight, residual = weights.reshape(-1).double(), residuals.reshape(-1).double()
-        inside = [
-            (first + s, c) for s, c in enumerate(coefficients) if 0 <= first + s < self._frames and c != 0.0
-        ]
+        inside = [(first + s, c) for s, c in enumerate(coefficients) if 0 <= first + s < self._frames]
         for frame, factor in inside:
             self._gradient[frame] += factor * weight * residual
             self._diagonal[frame] += factor * factor * weight

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from uni4d.fourd.hexplane import HexPlaneFit
 from uni4d.fourd.nodes import NodeGraph
+from uni4d.fourd.rotations import best_turns
 from uni4d.splatting.binding import quaternions_from_matrices
 from uni4d_shared.types import NodeMotion
 
@@ -53,10 +54,6 @@ def _carried(
 ) -> tuple[Tensor, Tensor]:
     """Rotations ``[K, 3, 3]`` and translations ``[K, 3]``."""
     middle, moved = rest.mean(1), now.mean(1)
-    covariance = (rest - middle[:, None]).transpose(1, 2) @ (now - moved[:, None])
-    left, _, right = torch.linalg.svd(covariance)  # right is Vᵀ
-    sign = torch.det(right.transpose(1, 2) @ left.transpose(1, 2)).sign()
-    flip = torch.diag_embed(torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], dim=1))
-    turn = right.transpose(1, 2) @ flip @ left.transpose(1, 2)
+    turn = best_turns(rest, now)
     shift = (turn @ (nodes - middle)[:, :, None])[..., 0] + moved - nodes
     return turn, shift

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from uni4d.fourd.rotations import cross_matrices, exponential
+from uni4d.fourd.rotations import best_turns, cross_matrices, exponential
 from uni4d.fourd.sight import Seen, Sight
 from uni4d.fourd.states import NodeState
 from uni4d.splatting.binding import Carried, multiply_quaternions, quaternions_from_matrices
@@ -78,13 +78,9 @@ class RigidSearch:
         return before.carried(pose.rotation, pose.shift, about)
 
     def _fitted_to(self, before: NodeState, ahead: NodeState, about: Tensor) -> _Pose:
-        """The rigid motion from ``before`` to ``ahead`` (Kabsch 1976)."""
-        here, there = before.positions - about, ahead.positions
-        shift = there.mean(0) - about
-        u, _, vt = torch.linalg.svd((there - there.mean(0)).T @ here)
-        flip = torch.diag(torch.tensor([1.0, 1.0, float(torch.det(u @ vt).sign())]))
-        matrix = u @ flip @ vt
-        return _Pose(quaternions_from_matrices(matrix[None])[0], shift)
+        """The rigid motion from ``before`` to ``ahead``, about the mean of ``before``."""
+        turn = best_turns(before.positions, ahead.positions)
+        return _Pose(quaternions_from_matrices(turn[None])[0], ahead.positions.mean(0) - about)
 
     def _turned(self, pose: _Pose) -> list[_Pose]:
         axes = self._sights[0].lenses[0].rotation

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from uni4d.fourd.elasticity import NormalEquations
-from uni4d.fourd.rotations import cross_matrices, exponential
+from uni4d.fourd.rotations import best_turns, cross_matrices, exponential
 from uni4d.fourd.sight import Pull, Sight
 from uni4d.fourd.states import NodeState
 from uni4d.splatting.binding import quaternions_from_matrices
@@ -42,11 +42,9 @@ def rigid_path(
 
 
 def rigid_state(rest: NodeState, state: NodeState) -> NodeState:
-    """``rest``, turned and shifted as a whole to where ``state`` is on average (Kabsch 1976)."""
+    """``rest``, turned and shifted as a whole to where ``state`` is on average."""
     here, there = rest.positions.mean(0), state.positions.mean(0)
-    u, _, vt = torch.linalg.svd((state.positions - there).T @ (rest.positions - here))
-    flip = torch.diag(torch.tensor([1.0, 1.0, float(torch.det(u @ vt).sign())]))
-    turn = quaternions_from_matrices((u @ flip @ vt)[None])[0]
+    turn = quaternions_from_matrices(best_turns(rest.positions, state.positions)[None])[0]
     return rest.carried(turn, there - here, here)
 
 

@@ -1,11 +1,11 @@
-"""The exponential and logarithm of rotations, as unit quaternions (wxyz) and rotation vectors (radians)."""
+"""Rotations as unit quaternions (wxyz) and rotation vectors (radians), and which turns points onto others."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-__all__ = ["conjugate", "cross_matrices", "exponential", "logarithm"]
+__all__ = ["best_turns", "conjugate", "cross_matrices", "exponential", "logarithm"]
 
 _SMALL = 1e-6
 
@@ -38,3 +38,13 @@ def cross_matrices(vectors: Tensor) -> Tensor:
     x, y, z = vectors.unbind(-1)
     zero = torch.zeros_like(x)
     return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).reshape(*vectors.shape, 3)
+
+
+def best_turns(here: Tensor, there: Tensor) -> Tensor:
+    """``[..., 3, 3]``: the rotations that bring points ``here`` ``[..., M, 3]`` nearest to those ``there``, about
+    their means (Kabsch 1976)."""
+    apart = (there - there.mean(-2, keepdim=True)).transpose(-1, -2) @ (here - here.mean(-2, keepdim=True))
+    left, _, right = torch.linalg.svd(apart)
+    sign = torch.det(left @ right).sign()
+    flip = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], dim=-1)
+    return (left * flip[..., None, :]) @ right

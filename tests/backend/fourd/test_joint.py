@@ -23,12 +23,14 @@ from uni4d.fourd.layers import make_layers
 from uni4d.fourd.nodes import NodeGraph, build_node_graph
 from uni4d.fourd.relevance import Floors, Relevance
 from uni4d.fourd.rigid_path import rigid_path
-from uni4d.fourd.rotations import exponential
+from uni4d.fourd.rotations import best_turns, exponential
 from uni4d.fourd.sight import Sight
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting import splats_from_mesh
+from uni4d.splatting.binding import quaternions_from_matrices
+from uni4d.splatting.projection import rotation_matrices
 from uni4d.splatting.static import refine_on_views
 from uni4d_shared.progress import Cancelled
 
@@ -95,7 +97,7 @@ def chain(count: int) -> tuple[Tensor, Elasticity]:
 
 
 def test_the_weights_touch_the_cost() -> None:
-    """The slope of Σ w r² / 2 at the state is half that of the cost: central differences in double steps."""
+    """The slope of Σ w r² / 2 at the state is half that of the cost: central differences."""
     generator = torch.Generator().manual_seed(2)
     nodes, elasticity = chain(5)
     relevance = Relevance(elasticity, 0.5)
@@ -134,8 +136,6 @@ def test_one_hinge_costs_less_than_a_bend_everywhere() -> None:
 
 def along(nodes: Tensor, turns: Tensor) -> Tensor:
     """The row of nodes laid out anew, each link turned as the node before it."""
-    from uni4d.splatting.projection import rotation_matrices
-
     links = (rotation_matrices(turns[:-1]) @ (nodes[1:] - nodes[:-1])[..., None])[..., 0]
     return torch.cat([nodes[:1], nodes[:1] + links.cumsum(0)])
 
@@ -165,13 +165,9 @@ class Scene:
     def true(self, frame: int) -> NodeState:
         """Of a rigid motion: where the nodes are."""
         places = self.motion(self.graph.nodes, frame / 24)
-        here, there = self.graph.nodes - self.graph.nodes.mean(0), places - places.mean(0)
-        u, _, vt = np.linalg.svd(there.T @ here)
-        turn = torch.from_numpy(u @ vt).float()
-        from uni4d.splatting.binding import quaternions_from_matrices
-
-        turns = quaternions_from_matrices(turn[None]).expand(len(places), 4)
-        return NodeState(turns, torch.from_numpy(places).float())
+        there = torch.from_numpy(places).float()
+        turn = best_turns(torch.from_numpy(self.graph.nodes), there)
+        return NodeState(quaternions_from_matrices(turn[None]).expand(len(places), 4), there)
 
     def error(self, states: list[NodeState]) -> float:
         """Mean distance of the vertices from where they are, in radii."""

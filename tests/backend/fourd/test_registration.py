@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from uni4d.fourd.deformation import vertices_at
 from uni4d.fourd.elasticity import Elasticity, NormalEquations, Stiffness
 from uni4d.fourd.layers import make_layers
 from uni4d.fourd.nodes import build_node_graph
 from uni4d.fourd.registration import Registration
-from uni4d.fourd.rotations import conjugate, exponential, logarithm
+from uni4d.fourd.rotations import best_turns, conjugate, exponential, logarithm
 from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
@@ -35,6 +36,21 @@ def test_exponential_and_logarithm_are_inverse() -> None:
     assert torch.allclose(rest, torch.tensor([1.0, 0, 0, 0]).expand(50, 4), atol=1e-6)
     moved = rotation_matrices(exponential(torch.tensor([0.0, 0.0, np.pi / 2]))) @ torch.tensor([1.0, 0, 0])
     assert torch.allclose(moved, torch.tensor([0.0, 1.0, 0.0]), atol=1e-6)
+
+
+def test_points_are_turned_onto_others_as_by_scipy() -> None:
+    """Also flat ones, and mirrored ones, for which there is no rotation that fits."""
+    generator = torch.Generator().manual_seed(7)
+    here = torch.randn(3, 9, 3, generator=generator)
+    here[1, :, 2] = 0.0
+    turns = rotation_matrices(exponential(torch.randn(3, 3, generator=generator)))
+    there = here @ turns.transpose(1, 2) + torch.randn(3, 1, 3, generator=generator)
+    there[2] *= torch.tensor([1.0, 1.0, -1.0])
+    found = best_turns(here, there)
+    torch.testing.assert_close(found[:2], turns[:2], atol=1e-5, rtol=0.0)
+    centred = [(points - points.mean(1, keepdim=True))[2].numpy() for points in (there, here)]
+    expected = Rotation.align_vectors(*centred)[0].as_matrix()
+    np.testing.assert_allclose(found[2].numpy(), expected, atol=1e-4)
 
 
 def test_the_priors_slope_is_that_of_their_cost() -> None:

@@ -41,8 +41,8 @@ def cross_matrices(vectors: Tensor) -> Tensor:
 
 
 def best_turns(here: Tensor, there: Tensor) -> Tensor:
-    """``[..., 3, 3]``: the rotations that bring points ``here`` ``[..., M, 3]`` nearest to those ``there``, about
-    their means (Kabsch 1976)."""
+    """``[..., 3, 3]``: the rotations that bring ``here`` ``[..., M, 3]`` nearest to ``there``, about their
+    means (Kabsch 1976)."""
     apart = (there - there.mean(-2, keepdim=True)).transpose(-1, -2) @ (here - here.mean(-2, keepdim=True))
     left, _, right = torch.linalg.svd(apart)
     sign = torch.det(left @ right).sign()

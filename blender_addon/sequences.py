@@ -54,7 +54,7 @@ _SUN = 0.75
 """Of the light that a surface facing the sun gets; more than 1 in all would burn white out."""
 _SUN_FROM = (-0.45, -0.75, 0.9)
 _FINER = {"workbench": 2, "cycles": 1}
-"""A picture is drawn that many times as wide and averaged."""
+"""The narrowest pictures are drawn that many times as wide and averaged, others as wide as those at least."""
 _SAMPLES = {"workbench": 16, "cycles": 64}
 """Per drawn pixel; by Cycles at most, and n² times fewer in pictures n times as wide as the narrowest."""
 _FIRST_SAMPLES = 8
@@ -237,9 +237,8 @@ class _Set(rendering.Studio):
                 round(self._samples * (self._narrowest / camera.width) ** 2), _FIRST_SAMPLES
             )
             self._frame_object(camera)
-        return _averaged(
-            super().photograph(scaled(camera, self._finer * camera.width), frame=frame), self._finer
-        )
+        finer = max(self._finer * self._narrowest // camera.width, 1)
+        return _averaged(super().photograph(scaled(camera, finer * camera.width), frame=frame), finer)
 
     def _frame_object(self, camera: Camera) -> None:
         """Have only the part of the picture drawn that the object is in."""

@@ -79,15 +79,17 @@ def scenes_of(split: str, names: tuple[str, ...] = ()) -> list[Scene]:
 
 @frozen
 class Filming:
-    """How scenes are filmed. Every scene has photographs at rest from four rings of eight cameras, and clips
-    from four of them at right angles, the driving one first; held-out cameras stand between the rings."""
+    """How scenes are filmed. Every scene has photographs at rest from rings of cameras, and clips from four of
+    the first ring's at right angles, the driving one first; held-out cameras stand between the rings."""
 
     size: int = field(default=400, validator=validators.ge(16))
     """Width and height in pixels, of the clips and the held-out pictures."""
     finer_photographs: int = field(default=2, validator=validators.ge(1))
     """Photographs are that many times as wide: what is at rest can be looked at closely."""
-    elevations_degrees: tuple[float, ...] = (15.0, 45.0, -15.0, 75.0)
+    elevations_degrees: tuple[float, ...] = (15.0, 45.0, -15.0, 75.0, -45.0, 60.0)
     """Of the rings of photographs."""
+    azimuths: int = field(default=16, validator=validators.in_((4, 8, 16)))
+    """Photographs a ring."""
     frames: int = field(default=24, validator=validators.ge(2))
     fps: float = 12.0
     held_out_frames: tuple[float, ...] = (2.0, 8.0, 14.0, 20.0, 3.5, 9.5, 15.5, 21.5)
@@ -95,15 +97,18 @@ class Filming:
     margin: float = 1.35
 
     def photographs(self, vertices: ArrayLike) -> tuple[Camera, ...]:
-        """Eight cameras a ring."""
+        """Ring by ring."""
         centre, radius = bounding_sphere(vertices)
         elevations = [math.radians(degrees) for degrees in self.elevations_degrees]
         size = self.finer_photographs * self.size
-        return orbit_rig(centre, radius, elevations=elevations, size=size, margin=self.margin)
+        return orbit_rig(
+            centre, radius, azimuths=self.azimuths, elevations=elevations, size=size, margin=self.margin
+        )
 
     def clips(self, vertices: ArrayLike) -> tuple[Camera, ...]:
         """Four cameras of the first ring, at the clips' size."""
-        return tuple(scaled(camera, self.size) for camera in self.photographs(vertices)[:8:2])
+        ring = self.photographs(vertices)[: self.azimuths]
+        return tuple(scaled(camera, self.size) for camera in ring[:: self.azimuths // 4])
 
     def held_out(self, vertices: ArrayLike) -> tuple[Camera, ...]:
         """Three cameras 30° above the horizon, in directions that no photograph has."""

@@ -38,7 +38,7 @@ __all__ = ["HeldOut", "Truth", "film", "load_truth", "truth_folder"]
 
 Array = NDArray[Any]
 
-_RENDERING = {"shadeless": "2", "sun": "3"}
+_RENDERING = {"shadeless": "3", "sun": "3"}
 """By light; changes when the pictures of equal scenes do."""
 _AT_REST = -1
 

@@ -281,6 +281,13 @@ def _hop(body: Body, u: float) -> Array:
     return points + 0.2 * body.radius * _hump(u, 2.0) * Z
 
 
+def _leap(body: Body, u: float) -> Array:
+    """One high hop to the side and back, tilted, turning one way and farther the other."""
+    points = _about(body.rest, body.base, Y, math.radians(14.0) * _wave(u))
+    points = _about(points, body.centre, Z, math.radians(50.0) * _wave(u) - math.radians(40.0) * _hump(u))
+    return points + body.radius * (0.3 * math.sin(math.pi * u) * Z + 0.18 * _hump(u) * X)
+
+
 def _glow_of(*materials: int, times: float) -> Callable[[Body, float], Array]:
     """Some materials light up and go out."""
 
@@ -311,6 +318,7 @@ MOTIONS: dict[str, Motion] = {
     "graze": Motion("nods twice and sways", _program({"verb": "nod", "cycles": 2.0}, {"verb": "sway"})),
     "lantern": Motion("glows twice while it swings", _swing, _glow_of(1, times=2.0)),
     "lamp": Motion("its shade nods and lights up", _nod, _glow_of(0, times=1.0)),
+    "glimmer": Motion("leaps and turns while its case glows once", _leap, _glow_of(2, times=1.0)),
     "ribbon": Motion("hops and turns while its ribbon changes colour", _hop, _glow_of(1, times=1.0)),
 }
 """Name → motion."""

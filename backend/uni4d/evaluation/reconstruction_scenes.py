@@ -48,6 +48,7 @@ _ROWS: tuple[Scene, ...] = (
     Scene("house-spins", "doll-house-5dd191db3f", "spin", "rigid", "development"),
     Scene("figure-marches", "mannequinmale-e178747692", "march", "articulated", "development"),
     Scene("rabbit-leans", "rabbit-92f3d020ac", "lean", "soft", "development"),
+    Scene("scale-glimmers", "kitchenscale-6ccf7fd71c", "glimmer", "light", "development"),
     Scene("cube-tumbles", "rubix2-157205526b", "tumble", "rigid", "test"),
     Scene("train-rides", "toytrain-38a85931cf", "ride", "rigid", "test"),
     Scene("car-drives", "carrito-de-madera-64d71b2fa0", "drive", "articulated", "test"),

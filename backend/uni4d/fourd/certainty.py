@@ -33,7 +33,7 @@ def deviations(sight: Sight, states: Sequence[NodeState], length_scale: float, r
     information = []
     for frame, state in enumerate(states):
         equations = NormalEquations(count)
-        sight.add(equations, frame, state, sight.look(state))
+        sight.add(equations, frame, state, sight.look(state, frame))
         blocks = equations.hessian[own][:, 3:, 3:]
         information.append(blocks.diagonal(dim1=1, dim2=2).mean(1))
     known = torch.stack(information, dim=1).double() / radius**2  # [K, T]

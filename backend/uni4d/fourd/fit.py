@@ -36,11 +36,13 @@ from uni4d.fourd.layers import Layer, make_layers
 from uni4d.fourd.metrics import foreground_psnr
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.nodes import NodeGraph, build_node_graph
+from uni4d.fourd.parts import parts_of
 from uni4d.fourd.registration import RENDERINGS_PER_FRAME, Registration
 from uni4d.fourd.relevance import Floors, Relevance
 from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import clip_camera, pyramid
+from uni4d.fourd.tints import Palette
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters
@@ -93,7 +95,11 @@ def fit(
         )
         return _result(mesh, bound, bound.splats, moved, films, checkpoint, config)
     sights = [Sight(level, graph, radius) for level in layers]
-    following = _Following(graph, radius, floor_of(bound.splats, views, *_seen_at(sights[-1])), config.rounds)
+    materials = torch.from_numpy(mesh.face_material.astype(np.int64))[bound.face_index]
+    colors = bound.splats.colors.detach()
+    palette = Palette(colors, parts_of(colors, materials))
+    floor = floor_of(bound.splats, views, *_seen_at(sights[-1]))
+    following = _Following(graph, radius, floor, config.rounds, palette)
     states, change = following.tracked(sights, layers[-1], checkpoint, section(progress, 0.21, 0.7))
     motion = MotionParameters(graph, states, radius)
     for layer in (own for level in layers for own in level):
@@ -262,17 +268,19 @@ class _Following:
     floor: float
     """See :func:`uni4d.fourd.sight.floor_of`."""
     rounds: int
+    palette: Palette
 
     def tracked(
         self, sights: list[Sight], layers: list[Layer], checkpoint: Checkpoint, progress: Progress
     ) -> tuple[list[NodeState], ColorChange | None]:
         """The nodes of every frame, and what changes in the colours; ``layers``: of the finest level."""
-        states = self._followed(sights, checkpoint, section(progress, 0.0, 0.5))
+        states, known = self._followed(sights, checkpoint, section(progress, 0.0, 0.5))
         progress(0.5, "looking for changes of colour")
         change = self._change(sights, layers, states)
-        if change is not None:  # it has pulled at the nodes: once more without
-            sights = [sight.unlit(change, states) for sight in sights]
-            states = self._followed(sights, Checkpoint(), section(progress, 0.5, 0.6))
+        if change is not None:
+            sights = [sight.lit(change) for sight in sights]
+            if not known:  # it has pulled at the nodes: once more with it
+                states, _ = self._followed(sights, Checkpoint(), section(progress, 0.5, 0.6))
         floors = Floors.seen_at(sights[-1].pixels)
         relevance = Relevance(self._elasticity(), self.radius, floors)
         joint = JointRegistration(sights[-1], relevance, self.radius)
@@ -282,12 +290,17 @@ class _Following:
     def _change(
         self, sights: list[Sight], layers: list[Layer], states: list[NodeState]
     ) -> ColorChange | None:
-        return color_change(layers, [sights[-1].carried(state) for state in states], self.radius)
+        placed = [sights[-1].carried(state) for state in states]
+        return color_change(layers, placed, self.radius, self.palette)
 
-    def _followed(self, sights: list[Sight], checkpoint: Checkpoint, progress: Progress) -> list[NodeState]:
+    def _followed(
+        self, sights: list[Sight], checkpoint: Checkpoint, progress: Progress
+    ) -> tuple[list[NodeState], bool]:
+        """The nodes of every frame, and whether parts were seen to change their colour."""
         nodes = torch.from_numpy(self.graph.nodes)
-        registration = Registration(sights, self._elasticity(), nodes, self.radius, self.floor)
-        return registration.follow(progress, checkpoint)
+        elasticity = self._elasticity()
+        registration = Registration(sights, elasticity, nodes, self.radius, self.floor, self.palette)
+        return registration.follow(progress, checkpoint), not registration.tints.plain
 
     def _elasticity(self) -> Elasticity:
         nodes, edges = torch.from_numpy(self.graph.nodes), torch.from_numpy(self.graph.edges)

@@ -99,7 +99,7 @@ class JointRegistration:
     def _simplest(self, states: list[NodeState], progress: Progress) -> list[NodeState]:
         """One rigid body throughout, where that explains the clip with less."""
         frames = range(1, len(states))
-        bent = sum(self._sight.cost(frame, self._sight.look(states[frame])) for frame in frames)
+        bent = sum(self._sight.cost(frame, self._sight.look(states[frame], frame)) for frame in frames)
         bent += self._relevance.cost(states)
         found = rigid_path(self._sight, states, self._radius, bent, progress)
         if found is None:

@@ -5,7 +5,8 @@ optical flow says (a limb that moved by its own width); and from the whole objec
 rigid body (a full turn in 24 frames, a flight across the picture), whichever explains the frame better with
 less motion. As long as a rigid body explains all, nothing else is tried. A step solves the normal equations
 of :mod:`uni4d.fourd.photometry` and :mod:`uni4d.fourd.elasticity`; five of them do what hundreds of gradient
-steps do.
+steps do. What lights up or changes its colour would pull at the nodes: the parts take on the colours in which
+they were last seen (:mod:`uni4d.fourd.tints`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from uni4d.fourd.elasticity import Elasticity, NormalEquations
 from uni4d.fourd.rigid import RigidSearch
 from uni4d.fourd.sight import Sight
 from uni4d.fourd.states import NodeState
+from uni4d.fourd.tints import Palette, Tints
 from uni4d_shared.progress import Progress, section, silent
 
 __all__ = ["RENDERINGS_PER_FRAME", "Registration"]
@@ -69,6 +71,8 @@ class _Followed:
 
     states: list[NodeState]
     """Of the first frames."""
+    tints: Tensor
+    """``[T, G, 4]`` of all frames."""
     done: bool
     """All frames, looked back at."""
 
@@ -76,6 +80,7 @@ class _Followed:
         return {
             "rotations": torch.stack([state.rotations for state in self.states]),
             "positions": torch.stack([state.positions for state in self.states]),
+            "tints": self.tints,
             "done": torch.tensor(int(self.done)),
         }
 
@@ -84,10 +89,18 @@ class Registration:
     """Follows the nodes through the clip."""
 
     def __init__(
-        self, sights: list[Sight], elasticity: Elasticity, nodes: Tensor, radius: float, floor: float
+        self,
+        sights: list[Sight],
+        elasticity: Elasticity,
+        nodes: Tensor,
+        radius: float,
+        floor: float,
+        palette: Palette,
     ) -> None:
         """``sights``: coarse first; ``nodes`` ``[K, 3]`` at rest; ``floor``: cost per observation of the
-        splats at rest against their photographs."""
+        splats at rest against their photographs; ``palette``: of the splats."""
+        self.tints = Tints(palette, len(sights[0].frames[0]))
+        sights = [sight.lit(self.tints) for sight in sights]
         self._sights, self._elasticity = sights, elasticity
         self._nodes, self._radius = nodes, radius
         self._steps = _STEPS[-len(sights) :]
@@ -99,16 +112,18 @@ class Registration:
         """The nodes in each of the clip's frames."""
         checkpoint = checkpoint or Checkpoint()
         count = len(self._sights[0].frames[0])
-        known = checkpoint.recall("nodes", self._read) or _Followed([], False)
+        tints = self.tints.table
+        known = checkpoint.recall("nodes", self._read) or _Followed([], tints, False)
         states = known.states
+        tints.copy_(known.tints)
         if known.done:
             return states
         for frame in range(len(states), count):
-            states.append(self._locate(frame, states))
-            checkpoint.keep("nodes", _Followed(states, False).tensors, done=frame + 1 == count)
+            states.append(self._seen(frame, states))
+            checkpoint.keep("nodes", _Followed(states, tints, False).tensors, done=frame + 1 == count)
             progress(0.8 * (frame + 1) / count, f"following the nodes, frame {frame + 1} of {count}")
         self._look_back(states, section(progress, 0.8, 1.0))
-        checkpoint.keep("nodes", _Followed(states, True).tensors, done=True)
+        checkpoint.keep("nodes", _Followed(states, tints, True).tensors, done=True)
         return states
 
     def _read(self, kept: Kept) -> _Followed:
@@ -121,7 +136,31 @@ class Registration:
         if len(rotations) > frames or (done and len(rotations) < frames):
             raise ValueError(f"{len(rotations)} of {frames} frames are known")
         states = [NodeState(r.clone(), p.clone()) for r, p in zip(rotations, positions, strict=True)]
-        return _Followed(states, done)
+        return _Followed(states, kept.like("tints", self.tints.table), done)
+
+    def _seen(self, frame: int, earlier: list[NodeState]) -> NodeState:
+        """Located, in the colours that its parts have there: those of the frame before, unless others explain
+        it far better."""
+        self.tints.go_on(frame)
+        state = self._locate(frame, earlier)
+        if self._misfit(frame, state) >= self._explained:
+            cost, known = self._cost(frame, state), self.tints.table[frame].clone()
+            if self._learnt(frame, state):
+                again = self._locate(frame, earlier)
+                self._learnt(frame, again)
+                if self._cost(frame, again) < _CLEARLY_BETTER * cost:
+                    return again
+                self.tints.table[frame] = known
+        if not self.tints.plain:
+            self._learnt(frame, state)
+        return state
+
+    def _learnt(self, frame: int, state: NodeState) -> bool:
+        """Take on the parts' colours as they are where ``state`` has them; whether they are others."""
+        sight = self._sights[-1]
+        found = sight.differences(frame, sight.look(state, frame))
+        splats, colors = (torch.cat(values) for values in zip(*found, strict=True))
+        return self.tints.learn(frame, splats, colors)
 
     def _look_back(self, states: list[NodeState], progress: Progress) -> None:
         """Frames that are explained worse than most are tried again, from the frame after."""
@@ -138,7 +177,7 @@ class Registration:
 
     def _cost(self, frame: int, state: NodeState) -> float:
         """Of the colours alone."""
-        return self._sights[-1].cost(frame, self._sights[-1].look(state))
+        return self._sights[-1].cost(frame, self._sights[-1].look(state, frame))
 
     def _locate(self, frame: int, earlier: list[NodeState]) -> NodeState:
         before = earlier[-1] if earlier else NodeState.rest(self._nodes)
@@ -161,7 +200,7 @@ class Registration:
         return whole if plausible and simple < _SIMPLER * bent.cost else bent.state
 
     def _misfit(self, frame: int, state: NodeState) -> float:
-        return self._sights[-1].misfit(frame, self._sights[-1].look(state))
+        return self._sights[-1].misfit(frame, self._sights[-1].look(state, frame))
 
     def _bent(self, frame: int, earlier: list[NodeState], before: NodeState) -> _Guess:
         """The best of several beginnings on coarse pictures, followed to the finest: where the nodes were,
@@ -179,7 +218,7 @@ class Registration:
     def _flowed(self, frame: int, before: NodeState) -> NodeState:
         """``before``, moved as the optical flow says."""
         sight = self._sights[-1]
-        targets = sight.flowed(frame, sight.look(before))
+        targets = sight.flowed(frame, sight.look(before, frame))
         state = before
         for _ in range(_FLOW_STEPS):
             equations = NormalEquations(len(self._nodes))
@@ -200,7 +239,7 @@ class Registration:
         sight = self._sights[level]
         best, largest = _Guess(state, math.inf), math.inf
         for step in range(self._steps[level] + 1):
-            seen = sight.look(state)
+            seen = sight.look(state, frame)
             cost = sight.cost(frame, seen) + self._elasticity.cost(state, before)
             if cost < best.cost:
                 best = _Guess(state, cost)

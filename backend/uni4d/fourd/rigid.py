@@ -72,7 +72,7 @@ class RigidSearch:
         for level in range(1, len(self._sights)):
             shape = self._sights[level].carried(before)
             _, pose = self._refined(level, frame, pose, shape, about)
-            seen = self._look(level, pose, shape, about)
+            seen = self._look(level, frame, pose, shape, about)
             if self._sights[level].misfit(frame, seen) > self._hopeless:
                 break
         return before.carried(pose.rotation, pose.shift, about)
@@ -88,13 +88,13 @@ class RigidSearch:
         turned = [pose, *(pose.turned(_turn(up, degrees)) for degrees in _TURNS_DEGREES)]
         return turned + [pose.turned(_turn(axes[a], degrees)) for a in (0, 2) for degrees in _TILTS_DEGREES]
 
-    def _look(self, level: int, pose: _Pose, shape: Carried, about: Tensor) -> Seen:
+    def _look(self, level: int, frame: int, pose: _Pose, shape: Carried, about: Tensor) -> Seen:
         means = (shape.means - about) @ rotation_matrices(pose.rotation).T + about + pose.shift
         turned = multiply_quaternions(pose.rotation.expand_as(shape.quaternions), shape.quaternions)
-        return self._sights[level].look_at(Carried(means, turned))
+        return self._sights[level].look_at(Carried(means, turned), frame)
 
     def _loss(self, level: int, frame: int, pose: _Pose, shape: Carried, about: Tensor) -> float:
-        return self._difference(level, frame, self._look(level, pose, shape, about))
+        return self._difference(level, frame, self._look(level, frame, pose, shape, about))
 
     def _difference(self, level: int, frame: int, seen: Seen) -> float:
         """L1, sharp and at three blurs."""
@@ -110,7 +110,7 @@ class RigidSearch:
     def _centred(self, frame: int, pose: _Pose, shape: Carried, about: Tensor) -> _Pose:
         """Moved parallel to the first camera's image so that the silhouettes' centroids meet."""
         sight = self._sights[0]
-        seen = self._look(0, pose, shape, about)
+        seen = self._look(0, frame, pose, shape, about)
         corner = sight.frames[0][frame].image[0, 0]
         wanted, found = (
             _centroid(i - corner) for i in (sight.frames[0][frame].image, seen.rendered[0].image)
@@ -127,13 +127,13 @@ class RigidSearch:
         """Gauss-Newton with Levenberg's damping; the loss and the best pose on the way."""
         best, damping = (math.inf, pose), _DAMPING
         for step in range(_STEPS + 1):
-            seen = self._look(level, pose, shape, about)
+            seen = self._look(level, frame, pose, shape, about)
             loss = self._difference(level, frame, seen)
             if loss < best[0]:
                 best, damping = (loss, pose), max(damping / 3, 1e-5)
             else:
                 pose, damping = best[1], damping * 10
-                seen = self._look(level, pose, shape, about)
+                seen = self._look(level, frame, pose, shape, about)
             if step == _STEPS or damping > 100:
                 break
             move = self._step(level, frame, seen, about + pose.shift, damping)

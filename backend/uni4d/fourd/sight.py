@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import copy
 from typing import NamedTuple
 
@@ -11,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from uni4d.fourd.color_change import ColorChange
 from uni4d.fourd.deformation import node_matrices
+from uni4d.fourd.differences import Differences, differences
 from uni4d.fourd.elasticity import NormalEquations
 from uni4d.fourd.flow import flow_between
 from uni4d.fourd.layers import Layer, growth
@@ -20,6 +19,7 @@ from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.photometry import Frame, Lens, Linearised, robust_cost, robust_loss
 from uni4d.fourd.rotations import cross_matrices
 from uni4d.fourd.states import NodeState
+from uni4d.fourd.tints import Lighting
 from uni4d.splatting.binding import Carried
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.projection import rotation_matrices
@@ -83,6 +83,7 @@ class Sight:
         """``layers``: one per camera, of the same splats."""
         first = layers[0]
         self._layers, self._radius = layers, radius
+        self._lights: tuple[Lighting, ...] = ()
         self.finer = first.finer
         self._gain = float(first.coarser)
         self._nodes = torch.from_numpy(graph.nodes)
@@ -109,11 +110,24 @@ class Sight:
         sizes = [lens.focal * self._radius / float(lens.depths(middle)) for lens in self.lenses]
         return sum(sizes) / len(sizes)
 
-    def look(self, state: NodeState) -> Seen:
-        return self.look_at(self.carried(state))
+    def lit(self, lighting: Lighting) -> Sight:
+        """The same, with what ``lighting`` adds to the splats' colours, too; it is read at every look."""
+        other = copy(self)
+        other._lights = (*self._lights, lighting)
+        return other
 
-    def look_at(self, carried: Carried) -> Seen:
-        return Seen(carried.means, [layer.draw(*carried) for layer in self._layers])
+    def _added(self, frame: int) -> Tensor | None:
+        """``[N, 3]``"""
+        found = [added for light in self._lights if (added := light.at(frame)) is not None]
+        return torch.stack(found).sum(0) if found else None
+
+    def look(self, state: NodeState, frame: int) -> Seen:
+        """The nodes in ``state``, in the light of ``frame``."""
+        return self.look_at(self.carried(state), frame)
+
+    def look_at(self, carried: Carried, frame: int) -> Seen:
+        added = self._added(frame)
+        return Seen(carried.means, [layer.draw(*carried, added) for layer in self._layers])
 
     def cost(self, frame: int, seen: Seen) -> float:
         """Robust difference from the frame, in units of the noise, summed over the observations of all
@@ -139,7 +153,7 @@ class Sight:
         carried = self.carried(state.stepped(step, self._radius))
         depths = [lens.depths(carried.means) for lens in self.lenses]
         rendered = [
-            layer.draw(*carried, grown=growth(depth, depth.detach()))
+            layer.draw(*carried, self._added(frame), growth(depth, depth.detach()))
             for layer, depth in zip(self._layers, depths, strict=True)
         ]
         loss = self._loss(frame, rendered)
@@ -152,22 +166,17 @@ class Sight:
         """The cost of splats that are as large in the pictures as they would be at ``depths``."""
         carried = self.carried(state)
         rendered = [
-            layer.draw(*carried, grown=growth(lens.depths(carried.means), depth))
+            layer.draw(*carried, self._added(frame), growth(lens.depths(carried.means), depth))
             for layer, lens, depth in zip(self._layers, self.lenses, depths, strict=True)
         ]
         return float(self._loss(frame, rendered))
 
-    @torch.no_grad()
-    def unlit(self, change: ColorChange, states: Sequence[NodeState]) -> Sight:
-        """The same frames without what ``change`` adds to the splats, the nodes being in ``states``."""
-        plain = copy(self)
-        plain.frames = [list(frames) for frames in self.frames]
-        for frame, state in enumerate(states):
-            carried = self.carried(state)
-            for layer, frames in zip(self._layers, plain.frames, strict=True):
-                added = layer.draw(*carried, change.at(frame)).image - layer.draw(*carried).image
-                frames[frame] = Frame.of((frames[frame].image - added).clamp(0.0, 1.0))
-        return plain
+    def differences(self, frame: int, seen: Seen) -> list[Differences]:
+        """From the colours of ``frame``, for each camera."""
+        return [
+            differences(layer, lens, frame, rendered, seen.points, self._slack)
+            for layer, lens, rendered in zip(self._layers, self.lenses, seen.rendered, strict=True)
+        ]
 
     def misfit(self, frame: int, seen: Seen) -> float:
         """The cost per covered pixel, the mean over the cameras: comparable between resolutions."""

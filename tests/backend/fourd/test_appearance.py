@@ -12,6 +12,7 @@ from uni4d.fourd.appearance import color_change
 from uni4d.fourd.layers import Layer, make_layers
 from uni4d.fourd.nodes import build_node_graph
 from uni4d.fourd.targets import pyramid
+from uni4d.fourd.tints import Palette
 from uni4d.splatting import BoundSplats, render, splats_from_mesh
 from uni4d.splatting.binding import Carried
 from uni4d_shared.types import Clip
@@ -42,10 +43,14 @@ def at_rest(stage: Any, clip: Clip) -> tuple[BoundSplats, list[Layer], list[Carr
     return bound, [layer], [still] * FRAMES
 
 
+def one_part(bound: BoundSplats) -> Palette:
+    return Palette(bound.splats.colors, torch.zeros(len(bound), dtype=torch.int64))
+
+
 def test_a_glow_is_found_with_its_course_and_on_the_side_that_nobody_sees(studio: Callable[..., Any]) -> None:
     stage = studio(size=64)
     bound, layers, placed = at_rest(stage, lit_clip(stage, lit=True))
-    found = color_change(layers, placed, radius=0.8)
+    found = color_change(layers, placed, 0.8, one_part(bound))
     assert found is not None
     added = torch.stack([found.at(frame) for frame in range(FRAMES)])
     low, high = bound.splats.means[:, 2] < 0.35, bound.splats.means[:, 2] > 0.5
@@ -64,5 +69,5 @@ def test_a_glow_is_found_with_its_course_and_on_the_side_that_nobody_sees(studio
 
 def test_where_nothing_glows_colours_stay(studio: Callable[..., Any]) -> None:
     stage = studio(size=64)
-    _, layers, placed = at_rest(stage, lit_clip(stage, lit=False))
-    assert color_change(layers, placed, radius=0.8) is None
+    bound, layers, placed = at_rest(stage, lit_clip(stage, lit=False))
+    assert color_change(layers, placed, 0.8, one_part(bound)) is None

@@ -276,7 +276,7 @@ def test_what_is_not_rigid_is_not_made_so(
     assert swung.strain(settled) > 3.0
 
     def cost(states: list[NodeState]) -> float:
-        return sum(sight.cost(frame, sight.look(state)) for frame, state in enumerate(states))
+        return sum(sight.cost(frame, sight.look(state, frame)) for frame, state in enumerate(states))
 
     assert cost(settled) < 0.5 * cost([swung.rest] * FRAMES)
 

@@ -19,6 +19,7 @@ from uni4d.fourd.rotations import best_turns, conjugate, exponential, logarithm
 from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
+from uni4d.fourd.tints import Palette
 from uni4d.splatting import splats_from_mesh
 from uni4d.splatting.binding import multiply_quaternions
 from uni4d.splatting.projection import rotation_matrices
@@ -91,7 +92,8 @@ def test_motions_are_followed(studio: Callable[..., Any], motion: Callable[..., 
     floor = floor_of(bound.splats, stage.views(), 64)
     for sight in sights:
         sight.frames = [film[:frames] for film in sight.frames]
-    states = Registration(sights, elasticity, nodes, radius, floor).follow()
+    palette = Palette(bound.splats.colors, torch.zeros(len(bound), dtype=torch.int64))
+    states = Registration(sights, elasticity, nodes, radius, floor, palette).follow()
     errors = []
     for frame, state in enumerate(states):
         matrices = torch.cat(

@@ -5,11 +5,12 @@ of change are sought, the simpler one first:
 
 - that of a part p(i) as a whole (:mod:`uni4d.fourd.parts`), m_tp, on which its visible splats agree (paint
   that changes, a shade that lights up). What is not seen of the part changes with it;
-- that of each splat by itself in what is left, where it is of low rank over time:  x_ti ≈ Σ_r w_tr b_ri. What
-  is not seen changes as the splats near it do that have its colour, and far from them as its part agrees on.
+- that of each splat by itself in what is left, where it is of low rank over time,  x_ti ≈ Σ_r w_tr b_ri,
+  by alternating least squares over what is visible. What is not seen changes as the splats near it do that
+  have its colour, and far from them as its part agrees on. It is sought only where the parts leave much:
+  what splats cannot show of the object at rest would pass for it.
 
-Both are alternating least squares over what is visible. A change that is of neither kind is no light but a
-misfit, and is left alone.
+A change that is of neither kind is no light but a misfit, and is left alone.
 """
 
 from __future__ import annotations
@@ -32,13 +33,12 @@ from uni4d.splatting.binding import Carried
 __all__ = ["color_change"]
 
 _RANK = 2
-_PARTS_RANK = 3
-"""A colour that gives way to another takes a bent path, for light adds up before it is encoded."""
+_PARTS_RANK, _PARTS_LEFT = 6, 3e-4
+"""Most courses that are told apart, and the share of their squares that may be left: what gives way to
+another takes a bent path, for light adds up before it is encoded, and each lamp has its own."""
 _ROUNDS = 12
 _RIDGE = 0.5
 """Observations of no change that each splat starts with."""
-_PARTS_RIDGE = 1e-3
-"""The same of a part, of which many splats speak."""
 _LEAST = 0.03
 """Root mean square of the changes below which colours are taken as constant …"""
 _EXPLAINED = 0.8
@@ -61,47 +61,57 @@ def color_change(
     ``placed`` so in each frame; ``None`` where colours keep constant, or where what is different is no change
     of colour."""
     changes, seen = _observed(layers, placed, radius)
-    found = []
-    whole = _of_parts(changes, seen, palette)
+    whole, total = _of_parts(changes, seen, palette), _squares(changes, seen)
     if whole is not None:
         changes = changes - torch.einsum("tr,rnc->tnc", whole.weights, whole.basis)
-        found.append(whole)
+        if _squares(changes, seen) < (1.0 - _EXPLAINED) * total:
+            return whole
     splats = layers[0].splats
     places = torch.cat([splats.means / radius, _COLOR_UNIT * splats.colors], dim=1)
     own = _of_splats(changes, seen, places, palette.parts)
-    if own is not None:
-        found.append(own)
-    if not found:
-        return None
-    return ColorChange(
-        torch.cat([change.basis for change in found]), torch.cat([change.weights for change in found], dim=1)
-    )
+    if whole is None or own is None:
+        return whole or own
+    return ColorChange(torch.cat([whole.basis, own.basis]), torch.cat([whole.weights, own.weights], dim=1))
+
+
+def _squares(changes: Tensor, seen: Tensor) -> float:
+    return float((changes.square() * seen[..., None]).sum())
 
 
 def _of_parts(changes: Tensor, seen: Tensor, palette: Palette) -> ColorChange | None:
     """Of those parts whose splats agree, in all frames together."""
-    frames = len(seen)
-    tints, spoke = torch.zeros(frames, palette.count, 4), torch.zeros(frames, palette.count)
+    courses = torch.zeros(len(seen), palette.count, 4)
     for part in range(palette.count):
         own = (palette.parts == part).nonzero()[:, 0]
-        course, before, after = torch.zeros(frames, 4), [], []
-        for frame in range(frames):
+        told, before, after = [], [], []
+        for frame in range(len(seen)):
             visible = own[seen[frame, own] > 0]
             if len(visible) < SPOKESMEN:
                 continue
             differs = changes[frame, visible]
-            course[frame] = palette.tint(visible, differs)
+            tint = palette.tint(visible, differs)
+            courses[frame, part] = tint
+            told.append(frame)
             before.append(differs)
-            after.append(differs - course[frame, :3] - course[frame, 3] * palette.patterns[visible])
-            spoke[frame, part] = 1.0
-        if before and _changes(torch.cat(before), torch.cat(after)):
-            tints[:, part] = course
+            after.append(differs - tint[:3] - tint[3] * palette.patterns[visible])
+        if told and _changes(torch.cat(before), torch.cat(after)):
+            courses[:, part] = _filled(courses[:, part], told)
         else:
-            spoke[:, part] = 0.0
-    if not bool(spoke.any()):
+            courses[:, part] = 0.0
+    if not bool(courses.any()):
         return None
-    weights, basis = _factors(tints, spoke, min(_PARTS_RANK, frames), _PARTS_RIDGE)
-    return ColorChange(torch.stack([palette.added(tint) for tint in basis]), weights)
+    weights, sizes, basis = torch.linalg.svd(courses.flatten(1), full_matrices=False)
+    energy = sizes.square().cumsum(0) / sizes.square().sum()
+    rank = min(int((energy < 1.0 - _PARTS_LEFT).sum()) + 1, _PARTS_RANK)
+    tints = (sizes[:rank, None] * basis[:rank]).reshape(rank, palette.count, 4)
+    return ColorChange(torch.stack([palette.added(tint) for tint in tints]), weights[:, :rank].contiguous())
+
+
+def _filled(course: Tensor, told: list[int]) -> Tensor:
+    """``[T, 4]``, straight between the frames that were ``told``."""
+    moments, values = np.arange(len(course)), course.numpy()
+    columns = [np.interp(moments, told, values[told, column]) for column in range(values.shape[1])]
+    return torch.from_numpy(np.stack(columns, axis=1)).float()
 
 
 def _changes(before: Tensor, after: Tensor) -> bool:
@@ -111,12 +121,14 @@ def _changes(before: Tensor, after: Tensor) -> bool:
 
 def _of_splats(changes: Tensor, seen: Tensor, places: Tensor, parts: Tensor) -> ColorChange | None:
     """Of low rank; splats at ``places`` ``[N, 6]``, of ``parts`` ``[N]``."""
-    total = float((changes.square() * seen[..., None]).sum())
+    total = _squares(changes, seen)
     if total < _LEAST**2 * 3.0 * float(seen.sum()):
         return None
-    weights, basis = _factors(changes, seen, min(_RANK, len(seen)), _RIDGE)
+    weights, basis = _factors(changes, seen)
     left = changes - torch.einsum("tr,rnc->tnc", weights, basis)
-    if float((left.square() * seen[..., None]).sum()) > (1.0 - _EXPLAINED) * total:
+    times = (seen > 0).sum(0).float()
+    free = (times - len(basis)).clamp(min=0.0).sum() / times.sum()  # noise loses the rest to the fit
+    if _squares(left, seen) > (1.0 - _EXPLAINED) * float(free) * total:
         return None
     return ColorChange(_spread(basis, seen.sum(0), places, parts), weights)
 
@@ -136,14 +148,14 @@ def _observed(layers: Sequence[Layer], placed: Sequence[Carried], radius: float)
     return changes / seen.clamp(min=1.0)[..., None], seen
 
 
-def _factors(changes: Tensor, seen: Tensor, rank: int, held: float) -> tuple[Tensor, Tensor]:
-    """Weights ``[T, R]`` of length 1 and basis ``[R, N, C]``, of changes ``[T, N, C]``, by alternating least
-    squares; ``held``: observations of no change that each of the ``N`` starts with."""
+def _factors(changes: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights ``[T, R]`` of length 1 and basis ``[R, N, 3]``, by alternating least squares."""
     frames, count = seen.shape
+    rank = min(_RANK, frames)
     filled = (changes * (seen > 0)[..., None]).reshape(frames, -1)
     weights = torch.linalg.svd(filled @ filled.T)[0][:, :rank]
-    basis = torch.zeros(rank, count, changes.shape[2])
-    ridge = held / frames * torch.eye(rank)
+    basis = torch.zeros(rank, count, 3)
+    ridge = _RIDGE / frames * torch.eye(rank)
     for _ in range(_ROUNDS):
         grams = torch.einsum("tn,tr,ts->nrs", seen, weights, weights) + ridge
         sides = torch.einsum("tn,tr,tnc->nrc", seen, weights, changes)

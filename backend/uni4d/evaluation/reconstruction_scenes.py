@@ -80,8 +80,8 @@ def scenes_of(split: str, names: tuple[str, ...] = ()) -> list[Scene]:
 
 @frozen
 class Filming:
-    """How scenes are filmed. Every scene has photographs at rest from rings of cameras, and clips from four of
-    the first ring's at right angles, the driving one first; held-out cameras stand between the rings."""
+    """How scenes are filmed. Every scene has photographs at rest from rings of cameras, and clips from four
+    of the first ring's at right angles, the driving one first; held-out cameras stand between the rings."""
 
     size: int = field(default=400, validator=validators.ge(16))
     """Width and height in pixels, of the clips and the held-out pictures."""

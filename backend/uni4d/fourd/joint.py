@@ -10,7 +10,7 @@ far.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -40,6 +40,9 @@ _SOFT, _FIRM_AFTER = 8.0, 0.5
 what the pictures are sure of comes first."""
 _SETTLED = 2e-4
 """Share of the cost; who gains less is done."""
+_SIMPLER = 2.0
+"""Times the pictures' cost in the end that one rigid body may have to be the answer: an edge that is drawn a
+little too wide can be mended by bending, too."""
 _SPLATS = 3_000
 """Visible ones that stand for a frame's curvature."""
 _MOST_NUMBERS = 60_000_000
@@ -51,13 +54,15 @@ class _Place:
     """How far the rounds have come."""
 
     states: list[NodeState]
+    rigid: list[NodeState]
+    """Of the rigid body that they began with; else none."""
     damping: float
     done: int
 
     def tensors(self) -> dict[str, Tensor]:
         return {
-            "rotations": torch.stack([state.rotations for state in self.states]),
-            "positions": torch.stack([state.positions for state in self.states]),
+            **_stacked(self.states, ""),
+            **_stacked(self.rigid, "rigid_"),
             "damping": torch.tensor(self.damping),
             "rounds": torch.tensor(self.done),
         }
@@ -78,11 +83,13 @@ class JointRegistration:
         progress: Progress = silent,
         checkpoint: Checkpoint | None = None,
     ) -> list[NodeState]:
-        """``states``, after at most ``rounds`` steps: one rigid body for a start, where that will do."""
+        """``states``, after at most ``rounds`` steps: from one rigid body for a start, where that will do,
+        and no further than that where the pictures are not far better explained in the end."""
         checkpoint = checkpoint or Checkpoint()
         place = checkpoint.recall("joint", lambda kept: _read(kept, states, rounds))
         if place is None:
-            place = _Place(self._simplest(states, section(progress, 0.0, 0.3)), _DAMPING, 0)
+            rigid = self._rigid(states, section(progress, 0.0, 0.3))
+            place = _Place(rigid or states, rigid, _DAMPING, 0)
         pulls = self._pulls(place.states, range(1, len(states))) if place.done < rounds else {}
         while place.done < rounds and len(states) > 1:
             progress(0.3 + 0.7 * place.done / rounds, f"settling all frames together, round {place.done + 1}")
@@ -92,20 +99,24 @@ class JointRegistration:
             place = self._round(place, pulls, relevance)
             gained = before - self._cost(place.states, pulls, relevance)
             if softness == 1.0 and gained < _SETTLED * before:
-                place = _Place(place.states, place.damping, rounds)
+                place = replace(place, done=rounds)
             checkpoint.keep("joint", place.tensors, done=place.done == rounds)
-        return place.states
+        simple = bool(place.rigid) and self._seen(place.rigid) < _SIMPLER * self._seen(place.states)
+        return place.rigid if simple else place.states
 
-    def _simplest(self, states: list[NodeState], progress: Progress) -> list[NodeState]:
-        """One rigid body throughout, where that explains the clip with less."""
-        frames = range(1, len(states))
-        bent = sum(self._sight.cost(frame, self._sight.look(states[frame], frame)) for frame in frames)
-        bent += self._relevance.cost(states)
+    def _rigid(self, states: list[NodeState], progress: Progress) -> list[NodeState]:
+        """One rigid body throughout, where that explains the clip with less; else nothing."""
+        bent = self._seen(states) + self._relevance.cost(states)
         found = rigid_path(self._sight, states, self._radius, bent, progress)
         if found is None:
-            return states
+            return []
         rigid, cost = found
-        return rigid if cost + self._relevance.cost(rigid) < bent else states
+        return rigid if cost + self._relevance.cost(rigid) < bent else []
+
+    def _seen(self, states: list[NodeState]) -> float:
+        """The cost of the pictures."""
+        seen = (self._sight.look(state, frame) for frame, state in enumerate(states))
+        return sum(self._sight.cost(frame, look) for frame, look in enumerate(seen))
 
     def _cost(self, states: list[NodeState], pulls: dict[int, Pull], relevance: Relevance) -> float:
         return sum(pull.cost for pull in pulls.values()) + relevance.cost(states)
@@ -115,7 +126,7 @@ class JointRegistration:
         states, damping = place.states, place.damping
         for window in self._windows(states):
             states, damping = self._stepped(states, pulls, relevance, window, damping)
-        return _Place(states, damping, place.done + 1)
+        return replace(place, states=states, damping=damping, done=place.done + 1)
 
     def _stepped(
         self,
@@ -163,12 +174,25 @@ class JointRegistration:
         return [range(first, min(first + most, len(states))) for first in range(1, len(states), most)]
 
 
+def _stacked(states: list[NodeState], prefix: str) -> dict[str, Tensor]:
+    rotations, positions = [state.rotations for state in states], [state.positions for state in states]
+    return {
+        f"{prefix}rotations": torch.stack(rotations) if states else torch.zeros(0, 0, 4),
+        f"{prefix}positions": torch.stack(positions) if states else torch.zeros(0, 0, 3),
+    }
+
+
 def _read(kept: Kept, states: list[NodeState], rounds: int) -> _Place:
     nodes = len(states[0].positions)
-    rotations = kept.tensor("rotations", len(states), nodes, 4)
-    positions = kept.tensor("positions", len(states), nodes, 3)
-    known = [NodeState(r.clone(), p.clone()) for r, p in zip(rotations, positions, strict=True)]
+
+    def read(prefix: str, frames: int, count: int) -> list[NodeState]:
+        rotations = kept.tensor(f"{prefix}rotations", frames, count, 4)
+        positions = kept.tensor(f"{prefix}positions", frames, count, 3)
+        return [NodeState(r.clone(), p.clone()) for r, p in zip(rotations, positions, strict=True)]
+
+    rigid = len(kept.tensor("rigid_positions", None, None, 3)) > 0
+    known = read("rigid_", len(states), nodes) if rigid else []
     damping = float(kept.tensor("damping"))
     if not _LEAST_DAMPING <= damping <= _MOST_DAMPING:
         raise ValueError(f"damping is {damping}")
-    return _Place(known, damping, kept.number("rounds", rounds))
+    return _Place(read("", len(states), nodes), known, damping, kept.number("rounds", rounds))

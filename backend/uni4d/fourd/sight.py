@@ -104,6 +104,10 @@ class Sight:
         return Carried(means[0], quaternions[0])
 
     @property
+    def rest(self) -> NodeState:
+        return NodeState.rest(self._nodes)
+
+    @property
     def pixels(self) -> float:
         """The object's radius at rest, on average over the cameras."""
         middle = self._nodes.mean(0, keepdim=True)

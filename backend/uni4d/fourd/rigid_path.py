@@ -1,9 +1,10 @@
 """The clip as the motion of one rigid body: six numbers a frame, which the pictures tell far more surely than
 those of many nodes. Whether it was one, the costs of both say (:mod:`uni4d.fourd.relevance`).
 
-The curvature of the colours is not exact, and steps that were cut short for that hardly come any nearer along
-the lines of sight, where it is a hundred times less than across. So it is only where the descent begins: exact
-gradients correct it from step to step (Broyden, Fletcher, Goldfarb & Shanno; Nocedal & Wright 2006, chapter 6).
+The curvature of the colours is not exact, and steps that were cut short for that hardly come any nearer
+along the lines of sight, where it is a hundred times less than across. So it is only where the descent
+begins: exact gradients correct it from step to step (Broyden, Fletcher, Goldfarb & Shanno; Nocedal & Wright
+2006, chapter 6).
 """
 
 from __future__ import annotations

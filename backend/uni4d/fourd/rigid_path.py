@@ -19,7 +19,7 @@ from uni4d.fourd.states import NodeState
 from uni4d.splatting.binding import quaternions_from_matrices
 from uni4d_shared.progress import Progress, silent
 
-__all__ = ["rigid_path", "rigid_state"]
+__all__ = ["corrected", "rigid_path", "rigid_state"]
 
 _STEPS = 20
 _TRIES = 6
@@ -86,12 +86,13 @@ def _settled(sight: Sight, frame: int, state: NodeState, radius: float) -> tuple
         gradient = _gradient(state, pull, radius)
         if gained < _SETTLED * cost and promised < _PROMISED * cost:
             break
-        hessian = _corrected(hessian, step, gradient - before)
+        hessian = corrected(hessian, step, gradient - before)
     return pull, state
 
 
-def _corrected(hessian: Tensor, step: Tensor, change: Tensor) -> Tensor:
-    """``hessian`` ``[6, 6]``, so that along ``step`` ``[6]`` the gradient changes by ``change`` ``[6]``."""
+def corrected(hessian: Tensor, step: Tensor, change: Tensor) -> Tensor:
+    """``hessian`` ``[6, 6]``, so that along ``step`` ``[6]`` the gradient changes by ``change`` ``[6]``; as
+    it was, where that says the cost is not convex."""
     pushed, along = hessian @ step, change @ step
     if along < _CONVEX * (step @ pushed):
         return hessian

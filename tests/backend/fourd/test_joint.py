@@ -22,7 +22,7 @@ from uni4d.fourd.joint import JointRegistration
 from uni4d.fourd.layers import make_layers
 from uni4d.fourd.nodes import NodeGraph, build_node_graph
 from uni4d.fourd.relevance import Floors, Relevance
-from uni4d.fourd.rigid_path import rigid_path
+from uni4d.fourd.rigid_path import corrected, rigid_path
 from uni4d.fourd.rotations import best_turns, exponential
 from uni4d.fourd.sight import Sight
 from uni4d.fourd.states import NodeState
@@ -287,6 +287,38 @@ def test_hopeless_rigid_paths_are_given_up(scene: Scene) -> None:
     found = rigid_path(scene.sight, shaken(scene, 0.02), scene.radius, float("inf"))
     assert found is not None
     assert scene.error(found[0]) < 0.01
+
+
+@pytest.mark.parametrize("away", [0.03, -0.03])
+def test_a_rigid_body_finds_its_distance(scene: Scene, away: float) -> None:
+    """From too far or too near, by that many radii, to where it comes from the true place."""
+    ahead = away * scene.radius * scene.sight.lenses[0].rotation[2]
+    true = [scene.rest] + [scene.true(frame) for frame in range(1, FRAMES)]
+    apart = [NodeState(state.rotations, state.positions + ahead) for state in true]
+    (near, cost), (far, cost_of_far) = (
+        rigid_path(scene.sight, states, scene.radius, float("inf")) or ([], 0.0) for states in (true, apart)
+    )
+    distances = [
+        one.positions.mean(0) - other.positions.mean(0) for one, other in zip(near, far, strict=True)
+    ]
+    assert float(torch.stack(distances).norm(dim=1).max()) < 0.004 * scene.radius
+    assert cost_of_far == pytest.approx(cost, rel=0.02)
+
+
+def test_corrected_curvature_is_that_of_a_quadratic() -> None:
+    """Six steps that the curvature at first does not fit, and it does."""
+    generator = torch.Generator().manual_seed(1)
+    root = torch.randn(6, 6, generator=generator, dtype=torch.float64)
+    true, guess = root @ root.T + torch.eye(6), torch.eye(6, dtype=torch.float64)
+    directions: list[Tensor] = []
+    for axis in torch.eye(6, dtype=torch.float64):  # conjugate ones, by Gram and Schmidt
+        step = axis
+        for other in directions:
+            step = step - (step @ true @ other) / (other @ true @ other) * other
+        directions.append(step)
+        guess = corrected(guess, step, true @ step)
+    torch.testing.assert_close(guess, true, rtol=1e-6, atol=1e-6)
+    assert corrected(guess, directions[0], -directions[0]) is guess
 
 
 def test_windows_of_frames_settle_to_the_same(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

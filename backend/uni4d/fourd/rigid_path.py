@@ -17,7 +17,7 @@ from uni4d.fourd.rotations import best_turns, cross_matrices, exponential
 from uni4d.fourd.sight import Pull, Sight
 from uni4d.fourd.states import NodeState
 from uni4d.splatting.binding import quaternions_from_matrices
-from uni4d_shared.progress import Progress, silent
+from uni4d_shared.progress import Progress, section, silent
 
 __all__ = ["corrected", "rigid_path", "rigid_state"]
 
@@ -43,12 +43,12 @@ def rigid_path(
     and what its pictures cost; ``None`` as soon as that is more than ``most``."""
     settled, total = [], 0.0
     for frame, state in enumerate(states):
-        pulled, placed = _settled(sight, frame, rigid_state(sight.rest, state), radius)
+        own = section(progress, frame / len(states), (frame + 1) / len(states))
+        pulled, placed = _settled(sight, frame, rigid_state(sight.rest, state), radius, own)
         settled.append(placed)
         total += pulled.cost
         if total > most:
             return None
-        progress((frame + 1) / len(states), "trying the whole as one rigid body")
     return settled, total
 
 
@@ -59,14 +59,17 @@ def rigid_state(rest: NodeState, state: NodeState) -> NodeState:
     return rest.carried(turn, there - here, here)
 
 
-def _settled(sight: Sight, frame: int, state: NodeState, radius: float) -> tuple[Pull, NodeState]:
+def _settled(
+    sight: Sight, frame: int, state: NodeState, radius: float, progress: Progress
+) -> tuple[Pull, NodeState]:
     """Descent of six unknowns, with a curvature that is corrected on the way, damped as by Levenberg and
     Marquardt."""
     damping = _DAMPING
     pull = sight.pull(frame, state)
     hessian = _curvature(sight, frame, state, pull, radius)
     gradient = _gradient(state, pull, radius)
-    for _ in range(_STEPS):
+    for number in range(_STEPS):
+        progress(number / _STEPS, "trying the whole as one rigid body")
         about = state.positions.mean(0)
         for _ in range(_TRIES):
             step = -torch.linalg.solve(hessian + damping * torch.diag(hessian.diagonal()), gradient)

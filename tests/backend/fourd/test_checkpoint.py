@@ -77,12 +77,12 @@ def assert_same(one: FitResult, other: FitResult) -> None:
     [
         ("choosing control nodes", 1, ["refining"]),
         ("following the nodes, frame 2", 1, ["refining", "following the nodes, frame 2"]),
-        ("looking back", 2, ["following"]),
+        pytest.param("looking back", 2, ["following"], marks=pytest.mark.slow),
         ("settling all frames together, round 2", 1, ["following", "looking back", "round 1"]),
         ("fitting the motion", 3, ["following", "looking back", "step 2"]),  # in the first level
-        ("fitting the motion", 8, ["step 8"]),  # where it ends
+        pytest.param("fitting the motion", 8, ["step 8"], marks=pytest.mark.slow),  # where it ends
         ("fitting the motion", 17, ["step 17"]),  # while the look is polished
-        ("measuring", 1, ["refining", "following", "fitting"]),
+        pytest.param("measuring", 1, ["refining", "following", "fitting"], marks=pytest.mark.slow),
     ],
 )
 def test_it_goes_on_and_gives_the_same_bit_for_bit(
@@ -191,8 +191,18 @@ def forget_a_tensor(path: Path) -> None:
     save_file(tensors, path, {**header, "digest": digest_of_tensors(tensors)})
 
 
-@pytest.mark.parametrize("part", ["splats", "nodes", "descent"])
-@pytest.mark.parametrize("damage", [cut_off, flip_a_bit, write_nonsense, forget_a_tensor])
+DAMAGES = (cut_off, flip_a_bit, write_nonsense, forget_a_tensor)
+PARTS = ("splats", "nodes", "descent")
+
+
+@pytest.mark.parametrize(
+    ("damage", "part"),
+    [  # each damage once, and every combination among the slow tests
+        pytest.param(damage, part, marks=() if index % len(PARTS) == row else pytest.mark.slow)
+        for index, damage in enumerate(DAMAGES)
+        for row, part in enumerate(PARTS)
+    ],
+)
 def test_damaged_files_are_ignored_and_it_is_said(
     inputs: tuple[Any, ...],
     uninterrupted: FitResult,

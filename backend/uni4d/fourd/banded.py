@@ -53,17 +53,15 @@ class BandedEquations:
         """``[T, K, 6]``"""
         return self._gradient.reshape(self._frames, self._nodes, 6)
 
-    def solved(self, damping: float, gradient: Tensor | None = None) -> Tensor:
-        """``[T, K, 6]``: the step, with ``damping`` times what the pictures say added (Levenberg); for
-        another ``gradient`` ``[T, K, 6]`` than that of these equations, if one is given."""
-        slope = self._gradient if gradient is None else gradient.reshape(self._frames, -1).double()
+    def solved(self, damping: float) -> Tensor:
+        """``[T, K, 6]``: the step, with ``damping`` times what the pictures say added (Levenberg)."""
         lower: list[Tensor] = []
         beside: list[Tensor] = []
         beyond: list[Tensor] = []
         forward: list[Tensor] = []
         for frame in range(self._frames):
             block = self._block(frame, damping)
-            right = -slope[frame]
+            right = -self._gradient[frame]
             if frame >= 2:
                 far = _under(lower[frame - 2], torch.diag(self._ties[1, frame - 2]))
                 block -= far @ far.T

@@ -42,9 +42,7 @@ _SETTLED = 2e-4
 """Share of the cost; who gains less is done."""
 _SIMPLER = 2.0
 """Times the pictures' cost in the end that one rigid body may have to be the answer: an edge that is drawn a
-little too wide can be mended by bending, too …"""
-_AS_STILL = 1.1
-"""… and times the priors' cost."""
+little too wide can be mended by bending, too."""
 _SPLATS = 3_000
 """Visible ones that stand for a frame's curvature."""
 _MOST_NUMBERS = 60_000_000
@@ -103,14 +101,8 @@ class JointRegistration:
             if softness == 1.0 and gained < _SETTLED * before:
                 place = replace(place, done=rounds)
             checkpoint.keep("joint", place.tensors, done=place.done == rounds)
-        return place.rigid if self._simpler(place.rigid, place.states) else place.states
-
-    def _simpler(self, rigid: list[NodeState], states: list[NodeState]) -> bool:
-        """Whether the rigid body, if there is one, says about the same with hardly more motion; one that
-        spins, unseen, about its axis of symmetry does not."""
-        if not rigid or self._relevance.cost(rigid) > _AS_STILL * self._relevance.cost(states):
-            return False
-        return self._seen(rigid) < _SIMPLER * self._seen(states)
+        simple = bool(place.rigid) and self._seen(place.rigid) < _SIMPLER * self._seen(place.states)
+        return place.rigid if simple else place.states
 
     def _rigid(self, states: list[NodeState], progress: Progress) -> list[NodeState]:
         """One rigid body throughout, where that explains the clip with less; else nothing."""

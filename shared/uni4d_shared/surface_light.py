@@ -13,7 +13,7 @@ part of the material that changes, which may be all of it.
 from __future__ import annotations
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from uni4d_shared.conventions import linear_from_srgb
 from uni4d_shared.skinning import colors_at
@@ -55,27 +55,32 @@ class LitPart:
 
 
 def lit_parts(result: Gaussians4D, materials: Array) -> list[LitPart]:
-    """What lights up or fades, for the number of each vertex's material ``[P]``; negative ones have none."""
-    if result.color_motion is None:
+    """What lights up or fades, for the number of each vertex's material ``[P]``; negative ones have none.
+
+    Not what wanders over it as it turns in the light: :attr:`ColorMotion.shades`.
+    """
+    change = None if result.color_motion is None else result.color_motion.without_shades()
+    if change is None:
         return []
+    result = evolve(result, color_motion=change)
     frames = len(result.motion.rotations)
     colors = np.stack([colors_at(result, frame) for frame in range(frames)])  # [T, N, 3]
-    change = np.sqrt(np.square(colors - result.splats.colors).mean(axis=(0, 2)))
+    sizes = np.sqrt(np.square(colors - result.splats.colors).mean(axis=(0, 2)))
     heaviest = np.argmax(result.splat_barycentric, axis=1)[:, None]
     corners = np.take_along_axis(result.mesh.faces[result.splat_faces], heaviest, axis=1)[:, 0]
     own = np.asarray(materials)[corners]
     parts = []
     for material in np.unique(own[own >= 0]).tolist():
         splats = np.flatnonzero(own == material)
-        threshold = _LIT * float(np.quantile(change[splats], _STRONGEST))
+        threshold = _LIT * float(np.quantile(sizes[splats], _STRONGEST))
         if threshold < _LIT * _LEAST:
             continue
-        lit = splats[change[splats] > threshold]
+        lit = splats[sizes[splats] > threshold]
         vertices = np.asarray(materials) == material
         whole = len(lit) > _ALL * len(splats)
         if not whole:
             places = result.mesh.vertices[vertices]
-            vertices[vertices] = _near(places, result.splats.means[splats], change[splats]) > threshold
+            vertices[vertices] = _near(places, result.splats.means[splats], sizes[splats]) > threshold
         before = linear_from_srgb(result.splats.colors[lit])
         base, emission, alone = _split(before, linear_from_srgb(colors[:, lit]))
         parts.append(LitPart(material, vertices, whole, base, emission, alone))

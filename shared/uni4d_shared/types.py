@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from attrs import Attribute, Factory, field, frozen
+from attrs import Attribute, Factory, field, frozen, validators
 from numpy.typing import NDArray
 
 __all__ = [
@@ -326,12 +326,22 @@ class ColorMotion:
     """``[R, N, 3]`` sRGB differences."""
     weights: Array = field(validator=ArrayOf(np.float32, None, None))
     """``[T, R]``"""
+    shades: int = field(default=0, validator=validators.ge(0))
+    """The last so many of the ``R`` are light and shade that wander as things turn: splats have them in their
+    colours, a mesh gets them from whoever lights it."""
 
     def __attrs_post_init__(self) -> None:
+        if self.shades > len(self.basis):
+            raise ValueError(f"ColorMotion: {self.shades} of {len(self.basis)} basis colours are shades")
         if self.weights.shape[1] != len(self.basis):
             raise ValueError(
                 f"ColorMotion: {len(self.basis)} basis colours but {self.weights.shape[1]} weights a frame"
             )
+
+    def without_shades(self) -> ColorMotion | None:
+        """What changes of the surface itself; ``None`` if nothing does."""
+        own = len(self.basis) - self.shades
+        return ColorMotion(self.basis[:own], self.weights[:, :own]) if own else None
 
 
 @frozen(field_transformer=_cast_arrays)

@@ -61,7 +61,8 @@ def splats(draw: Callable[..., Any], count: int | None = None) -> types.Splats:
 @st.composite
 def color_motion(draw: Callable[..., Any], frames: int = 3, count: int = 2) -> types.ColorMotion:
     ranks = draw(st.integers(0, 3))
-    return types.ColorMotion(draw(array(np.float32, ranks, count, 3)), draw(array(np.float32, frames, ranks)))
+    basis, weights = draw(array(np.float32, ranks, count, 3)), draw(array(np.float32, frames, ranks))
+    return types.ColorMotion(basis, weights, draw(st.integers(0, ranks)))
 
 
 @st.composite

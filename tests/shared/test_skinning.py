@@ -181,6 +181,7 @@ def test_a_collapsed_triangle_gives_numbers_all_the_same() -> None:
         (lambda: _cloud(harmonics=np.zeros((2, 4, 3))), r"Splats\.harmonics: 4 coefficients"),
         (lambda: _cloud(harmonics=np.zeros((1, 3, 3))), r"Splats\.harmonics: 1 rows for 2 means"),
         (lambda: ColorMotion(np.zeros((2, 5, 3)), np.zeros((4, 1))), "2 basis colours but 1 weights"),
+        (lambda: ColorMotion(np.zeros((1, 5, 3)), np.zeros((4, 1)), 2), "2 of 1 basis colours are shades"),
         (lambda: _lit(np.zeros((1, 4, 3)), np.zeros((1, 1))), r"color_motion\.basis: 4 rows for 15 splats"),
         (lambda: _lit(np.zeros((1, 15, 3)), np.zeros((2, 1))), r"weights: 2 rows for 1 frames"),
     ],

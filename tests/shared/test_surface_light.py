@@ -72,6 +72,23 @@ def test_materials_are_looked_at_one_by_one_and_what_stays_is_left_alone() -> No
     assert lit_parts(toy_asset.glowing((0.02, 0.02, 0.02)), materials) == []
 
 
+def test_shades_that_wander_are_for_splats_and_not_for_the_mesh() -> None:
+    """A mesh is shaded by whoever draws it; what glows besides glows on."""
+    shaded = _changing(-0.5 * RESULT.splats.colors[None])
+    assert lit_parts(shaded, ONE) != []
+    only = attrs.evolve(shaded, color_motion=attrs.evolve(shaded.color_motion, shades=1))
+    assert lit_parts(only, ONE) == []
+    assert np.array_equal(colors_at(only, 4), colors_at(shaded, 4))
+    glowing = toy_asset.glowing((0.7, 0.5, 0.1))
+    both = ColorMotion(
+        np.concatenate([glowing.color_motion.basis, shaded.color_motion.basis]),
+        np.concatenate([glowing.color_motion.weights, shaded.color_motion.weights], axis=1),
+        shades=1,
+    )
+    (alone,), (part,) = lit_parts(glowing, ONE), lit_parts(attrs.evolve(glowing, color_motion=both), ONE)
+    assert np.array_equal(part.vertices, alone.vertices) and np.array_equal(part.emission, alone.emission)
+
+
 def _changing(basis: np.ndarray) -> Gaussians4D:
     """The toy, with ``basis`` ``[1, N, 3]`` added in its course."""
     return attrs.evolve(RESULT, color_motion=ColorMotion(basis, toy_asset.course()[:, None]))

@@ -25,6 +25,7 @@ from uni4d.config import FitConfig
 from uni4d.evaluation.reconstruction_motions import GLOW_COLOR, Body
 from uni4d.evaluation.reconstruction_truth import Truth
 from uni4d.fourd.fit import renderings
+from uni4d.fourd.shading import Shading, shading_of
 from uni4d.fourd.targets import Targets, clip_camera, pyramid
 from uni4d.library.geometry import srgb_from_linear
 from uni4d.splatting.binding import BoundSplats
@@ -80,6 +81,8 @@ class _Oracle:
     truth: Truth
     bound: BoundSplats
     body: Body
+    shading: Shading | None
+    """How the light of the photographs falls on what has turned."""
     iterations: int = 0
 
     @property
@@ -93,6 +96,9 @@ class _Oracle:
         carried = self.bound.carried(torch.from_numpy(self.vertices_at(time).copy()))
         moved = self.bound.splats.replaced(means=carried.means, quaternions=carried.quaternions)
         shown = moved.activated()
+        if self.shading is not None:
+            lit = self.shading.relit(self.bound.splats.colors.detach(), *carried)
+            shown = attrs.evolve(shown, colors=lit.numpy())
         glow = self.truth.scene.motion.glow
         if glow is None:
             return shown
@@ -103,7 +109,9 @@ class _Oracle:
 
 
 def _oracle(truth: Truth, config: FitConfig, progress: Progress) -> Moving:
-    return _Oracle(truth, _at_rest(truth, config, progress), Body(truth.mesh))
+    bound = _at_rest(truth, config, progress)
+    shading = shading_of(truth.mesh, bound, truth.views, bounding_sphere(truth.mesh.vertices)[1])
+    return _Oracle(truth, bound, Body(truth.mesh), shading)
 
 
 # --- the fit ------------------------------------------------------------------------------------------

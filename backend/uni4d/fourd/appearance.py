@@ -25,8 +25,7 @@ from torch import Tensor
 from uni4d.fourd.color_change import ColorChange
 from uni4d.fourd.differences import differences
 from uni4d.fourd.layers import Layer
-from uni4d.fourd.photometry import Lens
-from uni4d.fourd.sight import slack_of
+from uni4d.fourd.photometry import Lens, slack_of
 from uni4d.fourd.tints import SPOKESMEN, Palette, alike
 from uni4d.splatting.binding import Carried
 

@@ -3,7 +3,8 @@
 1. Splats on the mesh, refined on the photographs (:mod:`uni4d.splatting.static`).
 2. Control nodes (:mod:`uni4d.fourd.nodes`), followed through the frames by Gauss-Newton on the colours, from
    coarse to fine (:mod:`uni4d.fourd.registration`).
-3. Changes of colour, such as a lamp's, of low rank over time (:mod:`uni4d.fourd.appearance`).
+3. Shades that wander as things turn in the light of the photographs (:mod:`uni4d.fourd.shading`), and other
+   changes of colour, such as a lamp's, of low rank over time (:mod:`uni4d.fourd.appearance`).
 4. All frames together: by Gauss-Newton under priors that are learnt over the clip (:mod:`uni4d.fourd.joint`),
    then, with the splats' own looks, by gradient descent through the rasteriser (:mod:`uni4d.fourd.descent`),
    under a Gaussian process over time (:mod:`uni4d_shared.trajectories`).
@@ -14,7 +15,7 @@ The fit knows the frames and the cameras, never what made them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
@@ -24,23 +25,21 @@ from torch import Tensor
 
 from uni4d.alignment.guidance import fit_weights
 from uni4d.config import FitConfig
-from uni4d.fourd.appearance import color_change
 from uni4d.fourd.certainty import deviations
 from uni4d.fourd.checkpoint import Checkpoint, Kept
 from uni4d.fourd.color_change import ColorChange
 from uni4d.fourd.descent import Descent
-from uni4d.fourd.elasticity import Elasticity, Stiffness
 from uni4d.fourd.fingerprint import fingerprint
-from uni4d.fourd.joint import RENDERINGS_PER_ROUND, JointRegistration
+from uni4d.fourd.following import Following, shown_change
+from uni4d.fourd.joint import RENDERINGS_PER_ROUND
 from uni4d.fourd.layers import Layer, make_layers
 from uni4d.fourd.metrics import foreground_psnr
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.nodes import NodeGraph, build_node_graph
 from uni4d.fourd.parts import parts_of
-from uni4d.fourd.registration import RENDERINGS_PER_FRAME, Registration
-from uni4d.fourd.relevance import Floors, Relevance
-from uni4d.fourd.sight import Sight, floor_of
-from uni4d.fourd.states import NodeState
+from uni4d.fourd.registration import RENDERINGS_PER_FRAME
+from uni4d.fourd.shading import shading_of
+from uni4d.fourd.sight import floor_of
 from uni4d.fourd.targets import clip_camera, pyramid
 from uni4d.fourd.tints import Palette
 from uni4d.library.geometry import TexturedMesh
@@ -72,8 +71,9 @@ def fit(
     its ``checkpoint``, which is empty in the end. Metrics, over all clips: ``psnr_foreground``
     and ``psnr_foreground_static`` (the same splats, not moved), both in dB as defined in
     :func:`uni4d.fourd.metrics.foreground_psnr`; ``psnr_foreground_tracked`` (before the last stage);
-    ``deviation`` (mean standard deviation of the nodes' places, % of the object's diameter); ``seconds``,
-    ``iterations``, ``splats``, ``nodes``.
+    ``deviation`` (mean standard deviation of the nodes' places, % of the object's diameter); ``lamps`` (in
+    whose light shades wander as things turn; 0 where they do not); ``seconds``, ``iterations``, ``splats``,
+    ``nodes``.
     """
     config = config or FitConfig()
     checkpoint = checkpoint or Checkpoint()
@@ -94,22 +94,28 @@ def fit(
             bound, graph, layers[-1], films, config, checkpoint, section(progress, 0.21, 0.97)
         )
         return _result(mesh, bound, bound.splats, moved, films, checkpoint, config)
-    sights = [Sight(level, graph, radius) for level in layers]
+    finest = layers[-1][0]
     materials = torch.from_numpy(mesh.face_material.astype(np.int64))[bound.face_index]
     colors = bound.splats.colors.detach()
-    palette = Palette(colors, parts_of(colors, materials))
-    floor = floor_of(bound.splats, views, *_seen_at(sights[-1]))
-    following = _Following(graph, radius, floor, config.rounds, palette)
-    states, change = following.tracked(sights, layers[-1], checkpoint, section(progress, 0.21, 0.7))
-    motion = MotionParameters(graph, states, radius)
+    following = Following(
+        graph,
+        radius,
+        floor_of(bound.splats, views, finest.targets.camera.width, config.finer),
+        config.rounds,
+        Palette(colors, parts_of(colors, materials)),
+        shading_of(mesh, bound, views, radius),
+    )
+    followed = following.followed(layers, checkpoint, section(progress, 0.21, 0.7))
+    motion = MotionParameters(graph, followed.states, radius)
     for layer in (own for level in layers for own in level):
-        layer.change = change
+        layer.change = followed.change
     tracked = _rendered_psnr(layers[-1], motion, films)
     descent = Descent(motion, torch.from_numpy(graph.edges), layers, config.length_scale)
     look = ViewLoss(views, weights=counts)
     polished = descent.run(config.iterations, look, config.seed, section(progress, 0.7, 0.96), checkpoint)
     progress(0.96, "measuring")
-    uncertain = deviations(sights[-1], motion.states(), config.length_scale, radius)
+    states = motion.states()
+    uncertain = deviations(followed.sight, states, config.length_scale, radius)
     moved = _Moved(
         motion.exported(graph, config.length_scale, uncertain),
         {
@@ -117,8 +123,9 @@ def fit(
             "psnr_foreground_static": _still_psnr(layers[-1], films),
             "psnr_foreground_tracked": tracked,
             "deviation": 50.0 * float(uncertain.mean()) / radius,
+            "lamps": float(0 if finest.shading is None else len(finest.shading.light.directions)),
         },
-        change,
+        shown_change(finest, [followed.sight.carried(state) for state in states], followed.change),
     )
     result = _result(mesh, bound, polished, moved, films, checkpoint, config)
     progress(1.0, f"fitted, {result.metrics['psnr_foreground']:.1f} dB")
@@ -252,59 +259,6 @@ def _by_level(layers: list[list[Layer]]) -> list[list[Layer]]:
     """``[clip][level]`` as ``[level][clip]``, of as many levels as all clips have."""
     depth = min(len(own) for own in layers)
     return [list(level) for level in zip(*(own[-depth:] for own in layers), strict=True)]
-
-
-def _seen_at(sight: Sight) -> tuple[int, int]:
-    """Width in pixels, and how much finer than that it is drawn."""
-    return sight.lenses[0].width, sight.finer
-
-
-@dataclass(frozen=True)
-class _Following:
-    """From frames to nodes and changes of colour."""
-
-    graph: NodeGraph
-    radius: float
-    floor: float
-    """See :func:`uni4d.fourd.sight.floor_of`."""
-    rounds: int
-    palette: Palette
-
-    def tracked(
-        self, sights: list[Sight], layers: list[Layer], checkpoint: Checkpoint, progress: Progress
-    ) -> tuple[list[NodeState], ColorChange | None]:
-        """The nodes of every frame, and what changes in the colours; ``layers``: of the finest level."""
-        states, known = self._followed(sights, checkpoint, section(progress, 0.0, 0.5))
-        progress(0.5, "looking for changes of colour")
-        change = self._change(sights, layers, states)
-        if change is not None:
-            sights = [sight.lit(change) for sight in sights]
-            if not known:  # it has pulled at the nodes: once more with it
-                states, _ = self._followed(sights, Checkpoint(), section(progress, 0.5, 0.6))
-        floors = Floors.seen_at(sights[-1].pixels)
-        relevance = Relevance(self._elasticity(), self.radius, floors)
-        joint = JointRegistration(sights[-1], relevance, self.radius)
-        states = joint.settled(states, self.rounds, section(progress, 0.6, 1.0), checkpoint)
-        return states, None if change is None else self._change(sights, layers, states)
-
-    def _change(
-        self, sights: list[Sight], layers: list[Layer], states: list[NodeState]
-    ) -> ColorChange | None:
-        placed = [sights[-1].carried(state) for state in states]
-        return color_change(layers, placed, self.radius, self.palette)
-
-    def _followed(
-        self, sights: list[Sight], checkpoint: Checkpoint, progress: Progress
-    ) -> tuple[list[NodeState], bool]:
-        """The nodes of every frame, and whether parts were seen to change their colour."""
-        nodes = torch.from_numpy(self.graph.nodes)
-        elasticity = self._elasticity()
-        registration = Registration(sights, elasticity, nodes, self.radius, self.floor, self.palette)
-        return registration.follow(progress, checkpoint), not registration.tints.plain
-
-    def _elasticity(self) -> Elasticity:
-        nodes, edges = torch.from_numpy(self.graph.nodes), torch.from_numpy(self.graph.edges)
-        return Elasticity(nodes, edges, self.radius, Stiffness())
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from uni4d.fourd.deformation import SplatDriver
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.photometry import Lens
+from uni4d.fourd.shading import Shading
 from uni4d.fourd.targets import Targets
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters
@@ -40,6 +41,8 @@ class Layer:
     """Pictures are drawn that many times as wide as the clip's, and averaged."""
     change: ColorChange | None = None
     """What is added to the colours from frame to frame."""
+    shading: Shading | None = None
+    """How they change as the splats turn in the light."""
 
     def render(self, motion: MotionParameters, frame: int) -> Rendered:
         """The object in one frame; its motion has no gradient by way of how large the splats look (see
@@ -61,12 +64,18 @@ class Layer:
         ``grown`` ``[N]`` times as large."""
         splats = self.splats
         scales = splats.scales if grown is None else splats.scales * grown[:, None]
-        colors = splats.colors if added is None else (splats.colors + added).clamp(min=0.0)
         return rasterise(
-            *(means, quaternions, scales, splats.opacities, colors.clamp(max=1.0)),
+            *(means, quaternions, scales, splats.opacities, self.colors(means, quaternions, added)),
             *(self.targets.camera, self.targets.background),
             finer=min(self.finer * self.coarser, _FINEST_DRAWING),
         )
+
+    def colors(self, means: Tensor, quaternions: Tensor, added: Tensor | None = None) -> Tensor:
+        """``[N, 3]`` sRGB of the splats as they are drawn, as in :meth:`draw`."""
+        colors = self.splats.colors
+        if self.shading is not None:
+            colors = self.shading.relit(colors, means, quaternions)
+        return (colors if added is None else colors + added).clamp(0.0, 1.0)
 
 
 def growth(depths: Tensor, before: Tensor) -> Tensor:

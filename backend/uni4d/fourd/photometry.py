@@ -17,15 +17,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.rasterise import Rendered
 from uni4d_shared.types import Camera
 
-__all__ = ["Frame", "Lens", "Linearised", "robust_cost", "robust_loss"]
+__all__ = ["Frame", "Lens", "Linearised", "robust_cost", "robust_loss", "slack_of"]
 
 _NOISE = 0.05
 """Standard deviation of a colour about what the model says, where all is in place."""
 _HUBER = 0.15
 """Difference of a colour from which it grows linearly."""
+_SLACK_SPACINGS, _SLACK_RADII = 3.0, 0.02
 
 
 _TINY = 1e-12
@@ -111,6 +113,11 @@ class Lens:
         return functional.grid_sample(
             planes.permute(2, 0, 1)[None], grid[None, None], padding_mode="border", align_corners=False
         )[0, :, 0].T
+
+
+def slack_of(splats: SplatParameters, radius: float) -> float:
+    """How far, in metres, behind the rendered depth a splat still counts as seen."""
+    return _SLACK_SPACINGS * float(splats.scales.detach().median()) + _SLACK_RADII * radius
 
 
 def robust_loss(rendered: Tensor, image: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from uni4d.fourd.elasticity import NormalEquations
 from uni4d.fourd.flow import flow_between
 from uni4d.fourd.layers import Layer, growth
 from uni4d.fourd.nodes import NodeGraph
-from uni4d.fourd.photometry import Frame, Lens, Linearised, robust_cost, robust_loss
+from uni4d.fourd.photometry import Frame, Lens, Linearised, robust_cost, robust_loss, slack_of
 from uni4d.fourd.rotations import cross_matrices
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.tints import Lighting
@@ -27,15 +27,13 @@ from uni4d.splatting.rasterise import Rendered, render
 from uni4d_shared.cameras import scaled
 from uni4d_shared.types import ViewSet
 
-__all__ = ["Flowed", "Pull", "Seen", "Sight", "floor_of", "slack_of"]
+__all__ = ["Flowed", "Pull", "Seen", "Sight", "floor_of"]
 
 _COUNTED = 0.5
 """Observations per covered pixel, as neighbouring pixels err alike; on coarser pictures, where they are fewer
 but surer, as many times more."""
 _SLOTS = 4
 """Nodes that move a splat, as far as its slopes go; what is rendered has all of them."""
-_SLACK_SPACINGS, _SLACK_RADII = 3.0, 0.02
-"""How far behind the rendered depth a splat still counts as seen."""
 
 _FLOW_DEVIATION, _FLOW_BREAK = 1.0, 4.0
 """Pixels: of the flow where it is right, and from where on it is not."""
@@ -250,11 +248,6 @@ class Sight:
         )
         pull = (weighted.transpose(1, 2) @ found.residuals[:, :, None]).reshape(-1, 6)
         equations.gradient.index_add_(0, movers.flatten(), pull)
-
-
-def slack_of(splats: SplatParameters, radius: float) -> float:
-    """How far, in metres, behind the rendered depth a splat still counts as seen."""
-    return _SLACK_SPACINGS * float(splats.scales.detach().median()) + _SLACK_RADII * radius
 
 
 @torch.no_grad()

@@ -30,6 +30,7 @@ __all__ = [
     "normalised",
     "sample_surface",
     "srgb_from_linear",
+    "surface_colors",
 ]
 
 Array = NDArray[Any]
@@ -211,13 +212,7 @@ def sample_surface(mesh: TexturedMesh, count: int, seed: int = 0) -> SurfaceSamp
     def interpolate(values: Array) -> Array:
         return np.einsum("nc,nck->nk", barycentric, values[corners])
 
-    uv = interpolate(mesh.uv)
-    tint = None if mesh.vertex_colors is None else interpolate(mesh.vertex_colors)
-    rgba = np.empty((count, 4))
-    owner = mesh.face_material[face_index]
-    for index in np.unique(owner):
-        mine = owner == index
-        rgba[mine] = mesh.materials[index].shade(uv[mine], None if tint is None else tint[mine])
+    rgba = surface_colors(mesh, face_index, barycentric)
     normals = mesh.face_vectors[face_index] / (2 * areas[face_index, None])
     return SurfaceSamples(
         points=interpolate(mesh.vertices).astype(np.float32),
@@ -227,3 +222,21 @@ def sample_surface(mesh: TexturedMesh, count: int, seed: int = 0) -> SurfaceSamp
         face_index=face_index.astype(np.int32),
         barycentric=barycentric.astype(np.float32),
     )
+
+
+def surface_colors(mesh: TexturedMesh, face_index: Array, barycentric: Array) -> Array:
+    """``[N, 4]`` the materials' colours, sRGB with alpha in [0, 1], textures included, at ``barycentric``
+    places ``[N, 3]`` on the triangles ``face_index`` ``[N]``."""
+    corners = mesh.faces[face_index]
+
+    def interpolate(values: Array) -> Array:
+        return np.einsum("nc,nck->nk", barycentric, values[corners])
+
+    uv = interpolate(mesh.uv)
+    tint = None if mesh.vertex_colors is None else interpolate(mesh.vertex_colors)
+    rgba = np.empty((len(corners), 4))
+    owner = mesh.face_material[face_index]
+    for index in np.unique(owner):
+        mine = owner == index
+        rgba[mine] = mesh.materials[index].shade(uv[mine], None if tint is None else tint[mine])
+    return rgba

@@ -1,0 +1,145 @@
+"""From frames to nodes, changes of colour, and shades that wander."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from uni4d.fourd.appearance import color_change
+from uni4d.fourd.checkpoint import Checkpoint
+from uni4d.fourd.color_change import ColorChange
+from uni4d.fourd.elasticity import Elasticity, Stiffness
+from uni4d.fourd.joint import JointRegistration
+from uni4d.fourd.layers import Layer
+from uni4d.fourd.nodes import NodeGraph
+from uni4d.fourd.registration import Registration
+from uni4d.fourd.relevance import Floors, Relevance
+from uni4d.fourd.shading import Shading
+from uni4d.fourd.sight import Sight
+from uni4d.fourd.states import NodeState
+from uni4d.fourd.tints import Palette
+from uni4d.splatting.binding import Carried
+from uni4d_shared.progress import Progress, section
+
+__all__ = ["Followed", "Following", "shown_change"]
+
+_WANDERS = 0.9
+"""Share of the frames' cost below which shades that wander explain them better than those at rest: a clip
+that was made of the splats themselves carries its shades along."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What a clip was found to show."""
+
+    states: list[NodeState]
+    """The nodes, frame by frame."""
+    change: ColorChange | None
+    """Of the colours, besides the shading, which is in the layers."""
+    sight: Sight
+    """Of the finest layers."""
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    states: list[NodeState]
+    tinted: bool
+    """Whether parts were seen to change their colour."""
+    cost: float
+    """Of the colours, over all frames."""
+
+
+@dataclass(frozen=True)
+class Following:
+    """Registration, what it teaches about colours, and the joint stage."""
+
+    graph: NodeGraph
+    radius: float
+    floor: float
+    """See :func:`uni4d.fourd.sight.floor_of`."""
+    rounds: int
+    palette: Palette
+    shading: Shading | None
+    """Of the photographs, if their light is not even."""
+
+    def followed(
+        self, layers: Sequence[Sequence[Layer]], checkpoint: Checkpoint, progress: Progress
+    ) -> Followed:
+        """``layers``: coarse first, one per camera. They keep the shading where it explains the clip."""
+        sights = plain = [Sight(list(level), self.graph, self.radius) for level in layers]
+        found = self._registered(sights, checkpoint, section(progress, 0.0, 0.3))
+        if self.shading is not None:
+            found = self._in_the_light(self.shading, layers, sights, found, section(progress, 0.3, 0.5))
+        progress(0.5, "looking for changes of colour")
+        states, change = found.states, self._change(sights, layers[-1], found.states)
+        if change is not None:
+            sights = [sight.lit(change) for sight in sights]
+            if not found.tinted:  # it has pulled at the nodes: once more with it
+                states = self._registered(sights, Checkpoint(), section(progress, 0.5, 0.6)).states
+        floors = Floors.seen_at(sights[-1].pixels)
+        relevance = Relevance(self._elasticity(), self.radius, floors)
+        joint = JointRegistration(sights[-1], relevance, self.radius)
+        states = joint.settled(states, self.rounds, section(progress, 0.6, 1.0), checkpoint)
+        change = None if change is None else self._change(plain, layers[-1], states)
+        return Followed(states, change, plain[-1])
+
+    def _in_the_light(
+        self,
+        shading: Shading,
+        layers: Sequence[Sequence[Layer]],
+        sights: list[Sight],
+        plain: _Attempt,
+        progress: Progress,
+    ) -> _Attempt:
+        """``plain``, or where the nodes are when shades wander, if that explains the frames better."""
+        _shade(layers, shading)
+        cost = sum(_cost(sights[-1], frame, state) for frame, state in enumerate(plain.states))
+        if cost < _WANDERS * plain.cost:
+            lit = self._registered(sights, Checkpoint(), progress)
+            if lit.cost < _WANDERS * plain.cost:
+                return lit
+        _shade(layers, None)
+        return plain
+
+    def _change(
+        self, sights: list[Sight], layers: Sequence[Layer], states: list[NodeState]
+    ) -> ColorChange | None:
+        placed = [sights[-1].carried(state) for state in states]
+        return color_change(layers, placed, self.radius, self.palette)
+
+    def _registered(self, sights: list[Sight], checkpoint: Checkpoint, progress: Progress) -> _Attempt:
+        nodes = torch.from_numpy(self.graph.nodes)
+        elasticity = self._elasticity()
+        registration = Registration(sights, elasticity, nodes, self.radius, self.floor, self.palette)
+        states = registration.follow(progress, checkpoint)
+        return _Attempt(states, not registration.tints.plain, registration.cost(states))
+
+    def _elasticity(self) -> Elasticity:
+        nodes, edges = torch.from_numpy(self.graph.nodes), torch.from_numpy(self.graph.edges)
+        return Elasticity(nodes, edges, self.radius, Stiffness())
+
+
+def shown_change(layer: Layer, placed: Sequence[Carried], change: ColorChange | None) -> ColorChange | None:
+    """All that changes in the colours of ``layer`` over the frames, its shading and ``change``."""
+    if layer.shading is None:
+        return change
+    rest, shades = layer.splats.colors.detach(), []
+    for frame, carried in enumerate(placed):
+        own = torch.zeros_like(rest) if change is None else change.at(frame)
+        shades.append(layer.colors(*carried, own) - rest - own)
+    shading = ColorChange.nearest(torch.stack(shades))
+    basis, weights, count = shading.basis, shading.weights, len(shading.basis)
+    if change is not None:
+        basis, weights = torch.cat([change.basis, basis]), torch.cat([change.weights, weights], dim=1)
+    return ColorChange(basis, weights, count)
+
+
+def _shade(layers: Sequence[Sequence[Layer]], shading: Shading | None) -> None:
+    for layer in (own for level in layers for own in level):
+        layer.shading = shading
+
+
+def _cost(sight: Sight, frame: int, state: NodeState) -> float:
+    return sight.cost(frame, sight.look(state, frame))

@@ -16,14 +16,15 @@ from uni4d.fourd.layers import Layer
 from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.registration import Registration
 from uni4d.fourd.relevance import Floors, Relevance
-from uni4d.fourd.shading import Shading
-from uni4d.fourd.sight import Sight
+from uni4d.fourd.shading import Shading, shading_of
+from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
+from uni4d.fourd.subject import Subject
 from uni4d.fourd.tints import Palette
-from uni4d.splatting.binding import Carried
+from uni4d.splatting.binding import BoundSplats, Carried
 from uni4d_shared.progress import Progress, section
 
-__all__ = ["Followed", "Following", "shown_change"]
+__all__ = ["Followed", "followed_by", "shown_change"]
 
 _WANDERS = 0.9
 """Share of the frames' cost below which shades that wander explain them better than those at rest: a clip
@@ -39,7 +40,7 @@ class Followed:
     change: ColorChange | None
     """Of the colours, besides the shading, which is in the layers."""
     sight: Sight
-    """Of the finest layers."""
+    """Of the finest layers, plain."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class _Attempt:
 
 
 @dataclass(frozen=True)
-class Following:
+class _Following:
     """Registration, what it teaches about colours, and the joint stage."""
 
     graph: NodeGraph
@@ -63,6 +64,19 @@ class Following:
     palette: Palette
     shading: Shading | None
     """Of the photographs, if their light is not even."""
+
+    @classmethod
+    def of(cls, subject: Subject, bound: BoundSplats, layer: Layer) -> _Following:
+        """With splats at rest, of which ``layer`` is one of the finest."""
+        width, views = layer.targets.camera.width, subject.views
+        return cls(
+            subject.graph,
+            subject.radius,
+            floor_of(bound.splats, views, width, layer.finer),
+            subject.config.rounds,
+            subject.palette(bound),
+            shading_of(subject.mesh, bound, views, subject.radius),
+        )
 
     def followed(
         self, layers: Sequence[Sequence[Layer]], checkpoint: Checkpoint, progress: Progress
@@ -119,6 +133,33 @@ class Following:
     def _elasticity(self) -> Elasticity:
         nodes, edges = torch.from_numpy(self.graph.nodes), torch.from_numpy(self.graph.edges)
         return Elasticity(nodes, edges, self.radius, Stiffness())
+
+
+def followed_by(
+    subject: Subject,
+    bound: BoundSplats,
+    layers: list[list[Layer]],
+    checkpoint: Checkpoint,
+    progress: Progress,
+) -> Followed:
+    """What the clips show, found with no more splats than are to follow. ``layers``, of all that are
+    ``bound``, keep the shading that explains the clips, and the change is theirs."""
+    most = subject.config.following_splats
+    if len(bound) <= most:
+        return _Following.of(subject, bound, layers[-1][0]).followed(layers, checkpoint, progress)
+    few = subject.at_rest(most, checkpoint, section(progress, 0.0, 0.2), "following")
+    theirs = subject.layers(few)
+    found = _Following.of(subject, few, theirs[-1][0]).followed(
+        theirs, checkpoint, section(progress, 0.2, 1.0)
+    )
+    shading = theirs[-1][0].shading
+    if shading is not None:
+        _shade(layers, shading_of(subject.mesh, bound, subject.views, subject.radius, shading.light))
+    sight, change = Sight(layers[-1], subject.graph, subject.radius), None
+    if found.change is not None:
+        placed = [sight.carried(state) for state in found.states]
+        change = color_change(layers[-1], placed, subject.radius, subject.palette(bound))
+    return Followed(found.states, change, sight)
 
 
 def shown_change(layer: Layer, placed: Sequence[Carried], change: ColorChange | None) -> ColorChange | None:

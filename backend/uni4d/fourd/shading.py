@@ -63,9 +63,15 @@ class Shading:
 
 
 @torch.no_grad()
-def shading_of(mesh: TexturedMesh, bound: BoundSplats, views: ViewSet, radius: float) -> Shading | None:
-    """What the splats at rest, which are those of ``views``, say about their light; ``None`` if it is even:
-    then nothing changes as things turn."""
+def shading_of(
+    mesh: TexturedMesh,
+    bound: BoundSplats,
+    views: ViewSet,
+    radius: float,
+    light: Illumination | None = None,
+) -> Shading | None:
+    """The splats at rest, which are those of ``views``, in the ``light`` that is known, or that they tell
+    about; ``None`` if it is even: then nothing changes as things turn."""
     faces, places = bound.face_index.numpy(), bound.barycentric.numpy()
     normals = torch.from_numpy(_normals(mesh, faces, places))
     albedo = torch.from_numpy(linear_from_srgb(surface_colors(mesh, faces, places)[:, :3]).astype(np.float32))
@@ -74,7 +80,7 @@ def shading_of(mesh: TexturedMesh, bound: BoundSplats, views: ViewSet, radius: f
     splats = bound.splats.detached()
     rest, caster = Carried(splats.means, splats.quaternions), ShadowCaster(splats, radius)
     told = shown.nonzero()[:, 0]
-    light = illumination_of(
+    light = light or illumination_of(
         *(_linear(splats.colors.clamp(0.0, 1.0))[told], albedo[told], normals[told]),
         lambda direction: caster.lit(rest, direction)[told],
     )

@@ -144,10 +144,12 @@ def followed_by(
 ) -> Followed:
     """What the clips show, found with no more splats than are to follow. ``layers``, of all that are
     ``bound``, keep the shading that explains the clips, and the change is theirs."""
-    most = subject.config.following_splats
+    most, light = subject.config.following_splats, "looking at the light of the photographs"
     if len(bound) <= most:
+        progress(0.0, light)
         return _Following.of(subject, bound, layers[-1][0]).followed(layers, checkpoint, progress)
     few = subject.at_rest(most, checkpoint, section(progress, 0.0, 0.2), "following")
+    progress(0.2, light)
     theirs = subject.layers(few)
     found = _Following.of(subject, few, theirs[-1][0]).followed(
         theirs, checkpoint, section(progress, 0.2, 1.0)

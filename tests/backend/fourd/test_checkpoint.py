@@ -75,7 +75,7 @@ def assert_same(one: FitResult, other: FitResult) -> None:
 @pytest.mark.parametrize(
     ("words", "times", "spared"),
     [
-        ("choosing control nodes", 1, ["refining"]),
+        ("looking at the light", 1, ["refining"]),
         ("following the nodes, frame 2", 1, ["refining", "following the nodes, frame 2"]),
         pytest.param("looking back", 2, ["following"], marks=pytest.mark.slow),
         ("settling all frames together, round 2", 1, ["following", "looking back", "round 1"]),
@@ -101,6 +101,15 @@ def test_it_goes_on_and_gives_the_same_bit_for_bit(
     assert not folder.exists(), "nothing is left of a fit that is done"
 
 
+def test_one_with_fewer_splats_that_follow_goes_on_too(inputs: tuple[Any, ...], tmp_path: Path) -> None:
+    config = attrs.evolve(CONFIG, following_splats=300)
+    whole = fit(*inputs, config)
+    interrupted(inputs, config, tmp_path, Until("following the nodes, frame 2"))
+    result, messages = resumed(inputs, config, tmp_path)
+    assert_same(result, whole)
+    assert not [message for message in messages if message.startswith("refining")]
+
+
 def test_it_may_be_interrupted_again_and_again(
     inputs: tuple[Any, ...], uninterrupted: FitResult, tmp_path: Path
 ) -> None:
@@ -117,7 +126,7 @@ def test_splats_that_came_by_splitting_are_kept_with_their_triangles(
     config = attrs.evolve(CONFIG, static_iterations=50, iterations=4)
     whole = fit(*inputs, config)
     assert len(whole.result.splats.means) == config.splats
-    interrupted(inputs, config, tmp_path, Until("choosing control nodes"))
+    interrupted(inputs, config, tmp_path, Until("looking at the light"))
     result, messages = resumed(inputs, config, tmp_path)
     assert_same(result, whole)
     assert not [message for message in messages if message.startswith("refining")]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -48,6 +49,17 @@ def test_a_walk_is_found_and_a_static_fit_is_clearly_worse(
     assert foreground_psnr(torch.stack(images), clip) == pytest.approx(
         found.metrics["psnr_foreground"], abs=0.1
     )
+
+
+def test_few_splats_may_follow_for_many(studio: Callable[..., Any], walking: Callable[..., Any]) -> None:
+    stage = studio(size=64)
+    clip, views = stage.film(walking, 4), stage.views()
+    config = attrs.evolve(QUICK, splats=3000, following_splats=700, static_iterations=80)
+    found = fit(stage.mesh, views, stage.alignment(), clip, config)
+    alone = fit(stage.mesh, views, stage.alignment(), clip, attrs.evolve(config, splats=700))
+    assert found.metrics["splats"] == 3000 and len(found.result.splat_faces) == 3000
+    assert found.metrics["psnr_foreground"] > alone.metrics["psnr_foreground"] + 1.0
+    assert found.metrics["psnr_foreground"] > found.metrics["psnr_foreground_static"] + 4.0
 
 
 @pytest.mark.slow

@@ -26,9 +26,12 @@ from uni4d_shared.progress import Progress, section
 
 __all__ = ["Followed", "followed_by", "shown_change"]
 
+_PERHAPS = 1.5
+"""Times their cost that frames may have in wandering shades, where the nodes are without, for it to be worth
+following them anew: nodes mimic shades. A clip that was made of the splats themselves, and carries its shades
+along, costs far more in others."""
 _WANDERS = 0.9
-"""Share of the frames' cost below which shades that wander explain them better than those at rest: a clip
-that was made of the splats themselves carries its shades along."""
+"""Share of the cost below which shades that wander, followed anew, explain the frames better."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class _Following:
         """``plain``, or where the nodes are when shades wander, if that explains the frames better."""
         _shade(layers, shading)
         cost = sum(_cost(sights[-1], frame, state) for frame, state in enumerate(plain.states))
-        if cost < _WANDERS * plain.cost:
+        if cost < _PERHAPS * plain.cost:
             lit = self._registered(sights, Checkpoint(), progress)
             if lit.cost < _WANDERS * plain.cost:
                 return lit

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from harness.blenders import BLENDERS, RealBlender, find_blender
+from harness.code_checks import BegunCheck
 from harness.displays import virtual_display
 from hypothesis import HealthCheck, settings
 from uni4d_setup import addon_archives, blenders
+from uni4d_setup.checks import CHECKS
 from uni4d_setup.layout import ROOT
 
 # How fast a machine is, is not what tests are about.
@@ -24,6 +26,23 @@ settings.load_profile("steady")
 def repository() -> Path:
     """The repository's root."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def begun_checks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, BegunCheck]]:
+    """The checks of the code itself."""
+    folder = tmp_path_factory.mktemp("checks")
+    begun = {name: BegunCheck(name, folder) for name in CHECKS}
+    yield begun
+    for check in begun.values():
+        check.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _checks_run_beside_the_tests(request: pytest.FixtureRequest) -> None:
+    """mypy keeps one core busy for half a minute, most tests another: who asks for both waits for one."""
+    if any("begun_checks" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("begun_checks")
 
 
 @pytest.fixture(params=BLENDERS)

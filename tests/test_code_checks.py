@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
-from uni4d_setup.checks import CHECKS, ENVIRONMENT, command
+from harness.code_checks import BegunCheck
+from uni4d_setup.checks import CHECKS
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_code_passes(name: str, repository: Path) -> None:
-    answer = subprocess.run(
-        command(name),
-        cwd=repository,
-        env={**os.environ, **ENVIRONMENT},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 0, (
-        f"`build.py check`, {name}:\n{answer.stdout[-6000:]}{answer.stderr[-2000:]}"
-    )
+def test_code_passes(name: str, begun_checks: dict[str, BegunCheck]) -> None:
+    code, printed = begun_checks[name].answer()
+    assert code == 0, f"`build.py check`, {name}:\n{printed[-8000:]}"

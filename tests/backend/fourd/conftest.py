@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from uni4d.library.geometry import Material, TexturedMesh
 from uni4d.splatting import BoundSplats, render, splats_from_mesh
+from uni4d.splatting.static import refine_on_views
 from uni4d_shared.cameras import bounding_sphere, orbit_rig
 from uni4d_shared.types import Alignment, Camera, Clip, ViewSet
 
@@ -140,9 +141,10 @@ class Studio:
         weights = np.full(len(self.cameras), 1 / len(self.cameras))
         return Alignment(0.5, 0.5, 0.5, 1.5, math.exp(-1.5), weights, 0)
 
-    def film(self, motion: Motion, frames: int, camera: int = 0) -> Clip:
+    def film(self, motion: Motion, frames: int, camera: int = 0, shown: int | None = None) -> Clip:
+        """``frames`` of a whole motion, or the first ``shown`` of them."""
         images = []
-        for frame in range(frames):
+        for frame in range(frames if shown is None else shown):
             moved = motion(self.mesh.vertices, frame / frames)
             carried = self.cloud.carried(torch.from_numpy(moved))
             splats = self.cloud.splats.replaced(means=carried.means, quaternions=carried.quaternions)
@@ -160,6 +162,13 @@ def toy() -> TexturedMesh:
 def studio() -> Callable[..., Studio]:
     """``studio(scale=0.6, size=64)``."""
     return lambda scale=0.6, size=64: Studio(make_toy(scale), size)
+
+
+@pytest.fixture(scope="session")
+def refined(studio: Callable[..., Studio]) -> BoundSplats:
+    """1500 splats of the toy of ``studio(size=64)``, refined on its photographs."""
+    stage = studio(size=64)
+    return refine_on_views(splats_from_mesh(stage.mesh, 1500, 0), stage.views(), 60)
 
 
 @pytest.fixture(params=[spin, circle, sway, walk], ids=lambda motion: motion.__name__)

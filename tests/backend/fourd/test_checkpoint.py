@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,23 @@ def resumed(inputs: tuple[Any, ...], config: FitConfig, folder: Path) -> tuple[F
     return result, messages
 
 
+Leave = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def leave(inputs: tuple[Any, ...], tmp_path_factory: pytest.TempPathFactory) -> Leave:
+    """``leave(folder, words, times=1)``: what a fit leaves that was cancelled there, made once."""
+    made: dict[tuple[str, int], Path] = {}
+
+    def copied(folder: Path, words: str, times: int = 1) -> None:
+        if (words, times) not in made:
+            made[words, times] = tmp_path_factory.mktemp("unfinished")
+            interrupted(inputs, CONFIG, made[words, times], Until(words, times))
+        shutil.copytree(made[words, times], folder, dirs_exist_ok=True)
+
+    return copied
+
+
 def assert_same(one: FitResult, other: FitResult) -> None:
     for group in ("splats", "motion"):
         mine, theirs = (getattr(found.result, group) for found in (one, other))
@@ -88,13 +106,14 @@ def assert_same(one: FitResult, other: FitResult) -> None:
 def test_it_goes_on_and_gives_the_same_bit_for_bit(
     inputs: tuple[Any, ...],
     uninterrupted: FitResult,
+    leave: Leave,
     tmp_path: Path,
     words: str,
     times: int,
     spared: list[str],
 ) -> None:
     folder = tmp_path / "unfinished"
-    interrupted(inputs, CONFIG, folder, Until(words, times))
+    leave(folder, words, times)
     result, messages = resumed(inputs, CONFIG, folder)
     assert_same(result, uninterrupted)
     assert not [m for m in messages if any(m.endswith(word) or m.startswith(word + " ") for word in spared)]
@@ -153,10 +172,10 @@ def test_hexplane_goes_on_too(inputs: tuple[Any, ...], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changed", ["settings", "clips", "views", "mesh", "alignment"])
 def test_other_inputs_start_anew_and_it_is_said(
-    inputs: tuple[Any, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture, changed: str
+    inputs: tuple[Any, ...], leave: Leave, tmp_path: Path, caplog: pytest.LogCaptureFixture, changed: str
 ) -> None:
     mesh, views, alignment, clip = inputs
-    interrupted(inputs, CONFIG, tmp_path, Until("fitting the motion"))
+    leave(tmp_path, "fitting the motion")
     config = attrs.evolve(CONFIG, seed=4) if changed == "settings" else CONFIG
     if changed == "clips":
         frames = clip.frames.copy()
@@ -215,12 +234,13 @@ PARTS = ("splats", "nodes", "descent")
 def test_damaged_files_are_ignored_and_it_is_said(
     inputs: tuple[Any, ...],
     uninterrupted: FitResult,
+    leave: Leave,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     damage: Callable[[Path], None],
     part: str,
 ) -> None:
-    interrupted(inputs, CONFIG, tmp_path, Until("fitting the motion", 17))
+    leave(tmp_path, "fitting the motion", 17)
     path = tmp_path / f"{part}.safetensors"
     damage(path)
     with caplog.at_level(logging.WARNING):

@@ -28,10 +28,9 @@ from uni4d.fourd.sight import Sight
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
 from uni4d.library.geometry import TexturedMesh
-from uni4d.splatting import splats_from_mesh
+from uni4d.splatting import BoundSplats
 from uni4d.splatting.binding import quaternions_from_matrices
 from uni4d.splatting.projection import rotation_matrices
-from uni4d.splatting.static import refine_on_views
 from uni4d_shared.progress import Cancelled
 
 FRAMES = 10
@@ -190,16 +189,14 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(studio: Callable[..., Any], spinning: Callable[..., Any]) -> Scene:
+def scene(studio: Callable[..., Any], refined: BoundSplats, spinning: Callable[..., Any]) -> Scene:
     """It spins."""
     stage = studio(size=64)
-    bound = refine_on_views(splats_from_mesh(stage.mesh, 1500, 0), stage.views(), 60)
     graph = build_node_graph(stage.mesh.vertices, stage.mesh.faces, 30)
     radius = float(np.linalg.norm(np.ptp(stage.mesh.vertices, axis=0))) / 2
-    clip = stage.film(spinning, 24)
-    sight = Sight(make_layers(bound, graph, pyramid(clip, clip.camera))[-1:], graph, radius)
+    clip = stage.film(spinning, 24, shown=FRAMES)
+    sight = Sight(make_layers(refined, graph, pyramid(clip, clip.camera))[-1:], graph, radius)
     nodes, edges = torch.from_numpy(graph.nodes), torch.from_numpy(graph.edges)
-    sight.frames = [film[:FRAMES] for film in sight.frames]
     return Scene(stage.mesh, graph, sight, Elasticity(nodes, edges, radius, Stiffness()), radius, spinning)
 
 
@@ -211,6 +208,12 @@ def shaken(scene: Scene, size: float) -> list[NodeState]:
         noise = size * torch.randn(len(scene.graph.nodes), 6, generator=generator)
         states.append(scene.true(frame).stepped(noise, scene.radius))
     return states
+
+
+@pytest.fixture(scope="module")
+def settled(scene: Scene) -> list[NodeState]:
+    """Four rounds from ``shaken(scene, 0.02)``."""
+    return scene.joint().settled(shaken(scene, 0.02), 4)
 
 
 def test_the_pull_is_the_slope_of_the_rendered_cost(scene: Scene) -> None:
@@ -243,35 +246,26 @@ def test_distance_is_not_told_by_how_large_splats_look(scene: Scene) -> None:
     assert pulled[0] < 0.05 * pulled[1]
 
 
-def test_a_rigid_body_is_found_to_be_one(scene: Scene) -> None:
+def test_a_rigid_body_is_found_to_be_one(scene: Scene, settled: list[NodeState]) -> None:
     start = shaken(scene, 0.02)
-    settled = scene.joint().settled(start, 4)
     assert scene.strain(start) > 5.0
     assert scene.strain(settled) < 0.5
     assert scene.error(settled) < 0.25 * scene.error(start)
 
 
 def test_what_is_not_rigid_is_not_made_so(
-    scene: Scene, studio: Callable[..., Any], walking: Callable[..., Any]
+    scene: Scene, studio: Callable[..., Any], refined: BoundSplats, walking: Callable[..., Any]
 ) -> None:
     """Four legs swing: one rigid body explains them worse than no motion of single nodes would cost."""
     stage = studio(size=64)
-    clip = stage.film(walking, 24)
-    sight = Sight(
-        make_layers(
-            refine_on_views(splats_from_mesh(stage.mesh, 1500, 0), stage.views(), 60),
-            scene.graph,
-            pyramid(clip, clip.camera),
-        )[-1:],
-        scene.graph,
-        scene.radius,
-    )
+    clip = stage.film(walking, 24, shown=FRAMES)
+    layers = make_layers(refined, scene.graph, pyramid(clip, clip.camera))
+    sight = Sight(layers[-1:], scene.graph, scene.radius)
     swung = Scene(scene.mesh, scene.graph, sight, scene.elasticity, scene.radius, walking)
     start = [swung.rest]
     for frame in range(1, FRAMES):
         places = torch.from_numpy(walking(scene.graph.nodes, frame / 24)).float()
         start.append(NodeState(swung.rest.rotations, places))
-    sight.frames = [film[:FRAMES] for film in sight.frames]
     settled = swung.joint().settled(start, 3)
     assert swung.strain(settled) > 3.0
 
@@ -321,26 +315,25 @@ def test_corrected_curvature_is_that_of_a_quadratic() -> None:
     assert corrected(guess, directions[0], -directions[0]) is guess
 
 
-def test_windows_of_frames_settle_to_the_same(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = shaken(scene, 0.02)
-    whole = scene.joint().settled(start, 4)
+def test_windows_of_frames_settle_to_the_same(
+    scene: Scene, settled: list[NodeState], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(joint_module, "_MOST_NUMBERS", 4 * (6 * len(scene.graph.nodes)) ** 2)
-    parts = scene.joint().settled(start, 4)
-    assert scene.error(parts) == pytest.approx(scene.error(whole), abs=0.003)
+    parts = scene.joint().settled(shaken(scene, 0.02), 4)
+    assert scene.error(parts) == pytest.approx(scene.error(settled), abs=0.003)
 
 
-def test_it_goes_on_where_it_stopped(scene: Scene, tmp_path: Path) -> None:
+def test_it_goes_on_where_it_stopped(scene: Scene, settled: list[NodeState], tmp_path: Path) -> None:
     def stop(fraction: float, message: str) -> None:
         if message.endswith("round 3"):
             raise Cancelled
 
     start = shaken(scene, 0.02)
-    whole = scene.joint().settled(start, 4)
     with pytest.raises(Cancelled):
         scene.joint().settled(start, 4, stop, Checkpoint(tmp_path, interval=0.0))
     messages: list[str] = []
     again = scene.joint().settled(start, 4, lambda _, m: messages.append(m), Checkpoint(tmp_path, 0.0))
     assert not any("rigid" in message or message.endswith("round 1") for message in messages)
-    for one, other in zip(whole, again, strict=True):
+    for one, other in zip(settled, again, strict=True):
         assert torch.equal(one.positions, other.positions)
         assert torch.equal(one.rotations, other.rotations)

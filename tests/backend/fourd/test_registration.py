@@ -20,10 +20,9 @@ from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
 from uni4d.fourd.tints import Palette
-from uni4d.splatting import splats_from_mesh
+from uni4d.splatting import BoundSplats
 from uni4d.splatting.binding import multiply_quaternions
 from uni4d.splatting.projection import rotation_matrices
-from uni4d.splatting.static import refine_on_views
 
 
 def test_exponential_and_logarithm_are_inverse() -> None:
@@ -73,26 +72,23 @@ def test_the_priors_slope_is_that_of_their_cost() -> None:
 
 
 @pytest.mark.parametrize("share", [1, 3])
-def test_motions_are_followed(studio: Callable[..., Any], motion: Callable[..., Any], share: int) -> None:
+def test_motions_are_followed(
+    studio: Callable[..., Any], refined: BoundSplats, motion: Callable[..., Any], share: int
+) -> None:
     """A full turn, a flight, a bend and a walk at 64²; three cameras see depth that one does not."""
     if share == 1 and motion.__name__ == "walk":
         pytest.skip("legs of four pixels: one small picture does not tell a step from a turn")
     stage = studio(size=64)
     frames = 8 if share == 1 else 4
-    bound = refine_on_views(splats_from_mesh(stage.mesh, 1500, 0), stage.views(), 60)
     graph = build_node_graph(stage.mesh.vertices, stage.mesh.faces, 40)
     radius = float(np.linalg.norm(np.ptp(stage.mesh.vertices, axis=0))) / 2
-    clips = [stage.film(motion, 24, camera=2 * index) for index in range(share)]
-    layers = [make_layers(bound, graph, pyramid(clip, clip.camera)) for clip in clips]
-    for level in (own for film in layers for own in film):
-        assert len(level.targets.images) == 24
+    clips = [stage.film(motion, 24, 2 * index, frames) for index in range(share)]
+    layers = [make_layers(refined, graph, pyramid(clip, clip.camera)) for clip in clips]
     sights = [Sight(list(level), graph, radius) for level in zip(*layers, strict=True)]
     nodes = torch.from_numpy(graph.nodes)
     elasticity = Elasticity(nodes, torch.from_numpy(graph.edges), radius, Stiffness())
-    floor = floor_of(bound.splats, stage.views(), 64)
-    for sight in sights:
-        sight.frames = [film[:frames] for film in sight.frames]
-    palette = Palette(bound.splats.colors, torch.zeros(len(bound), dtype=torch.int64))
+    floor = floor_of(refined.splats, stage.views(), 64)
+    palette = Palette(refined.splats.colors, torch.zeros(len(refined), dtype=torch.int64))
     states = Registration(sights, elasticity, nodes, radius, floor, palette).follow()
     errors = []
     for frame, state in enumerate(states):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 from harness.sample_meshes import CUBE, write_cube
@@ -30,7 +31,8 @@ def _meshes(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> LibraryConfig:
     folder = _meshes(tmp_path_factory.mktemp("meshes"))
-    return LibraryConfig(source="folder", path=folder, root=tmp_path_factory.mktemp("library"))
+    root = tmp_path_factory.mktemp("library")
+    return LibraryConfig(source="folder", path=folder, root=root, processes=1)
 
 
 def test_before_a_build_the_library_is_missing(tmp_path: Path) -> None:
@@ -41,6 +43,15 @@ def test_before_a_build_the_library_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_cancelled_build_goes_on_where_it_stopped(config: LibraryConfig) -> None:
+    assert_it_goes_on(config)
+
+
+@pytest.mark.slow
+def test_a_cancelled_build_of_several_processes_goes_on_too(config: LibraryConfig, tmp_path: Path) -> None:
+    assert_it_goes_on(attrs.evolve(config, root=tmp_path, processes=2))
+
+
+def assert_it_goes_on(config: LibraryConfig) -> None:
     def stop_after_two(fraction: float, message: str) -> None:
         if message.startswith("2/4"):
             raise Cancelled

@@ -170,7 +170,7 @@ def test_words_are_compared_as_a_plain_loop_does(searcher: Searcher) -> None:
 
 
 def test_the_index_survives_its_file(library: Library, tmp_path: Path) -> None:
-    entries = library.table.entries
+    entries = library.table.entries[:2]
     built = build_text_index(tmp_path, entries)
     loaded = TextIndex.load(tmp_path / FILE)
     assert loaded.key == built.key == fingerprint(entries)

@@ -39,14 +39,19 @@ height = 64
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> LibraryConfig:
+def meshes(tmp_path_factory: pytest.TempPathFactory) -> LibraryConfig:
+    """A folder of meshes of which no library has been built yet."""
     folder = tmp_path_factory.mktemp("meshes")
     for number, name in enumerate(NAMES, start=1):
         write_cube(folder, name)
         (folder / f"{name}.obj").write_text(CUBE.replace("v 1 ", f"v {number} "))
-    config = LibraryConfig(source="folder", path=folder, root=tmp_path_factory.mktemp("library"))
-    build_library(config, silent)
-    return config
+    return LibraryConfig(source="folder", path=folder, root=tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture(scope="module")
+def library(meshes: LibraryConfig) -> LibraryConfig:
+    build_library(meshes, silent)
+    return meshes
 
 
 def make(
@@ -84,8 +89,8 @@ def test_clips_are_made_for_a_model_and_made_once(
         assert (film.frames[0] != film.frames[4]).any(), f"{clip.prompt}: nothing moves"
 
 
-def test_photographs_without_blender_have_depth_and_cameras(library: LibraryConfig) -> None:
-    mesh = load_mesh(Path(library.path or "") / "cat.obj")
+def test_photographs_without_blender_have_depth_and_cameras(meshes: LibraryConfig) -> None:
+    mesh = load_mesh(Path(meshes.path or "") / "cat.obj")
     centre, radius = bounding_sphere(mesh.vertices)
     cameras = orbit_rig(centre, radius, azimuths=3, elevations=[0.3], size=64)
     views = photographs_from(mesh, cameras)

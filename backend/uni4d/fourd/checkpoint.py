@@ -14,9 +14,9 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -33,6 +33,16 @@ _INTERVAL = 5.0
 _log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
+
+
+class Optimiser(Protocol):
+    """Adam, PyTorch's own or that of :mod:`uni4d.splatting.adam`."""
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]: ...
+
+    @property
+    def state(self) -> MutableMapping[Tensor, Any]: ...
 
 
 class Kept:
@@ -78,7 +88,7 @@ class Kept:
         except RuntimeError as error:
             raise ValueError(f"{name}: {error}") from error
 
-    def adam(self, name: str, optimiser: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
+    def adam(self, name: str, optimiser: Optimiser) -> dict[int, dict[str, Tensor]]:
         """What :func:`adam_tensors` made of ``optimiser``'s state, for :func:`restore_adam`."""
         state: dict[int, dict[str, Tensor]] = {}
         for number, parameter in enumerate(_parameters(optimiser)):
@@ -213,7 +223,7 @@ class Checkpoint:
         return [] if self._folder is None else sorted(self._folder.glob("*.safetensors"))
 
 
-def adam_tensors(name: str, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def adam_tensors(name: str, optimiser: Optimiser) -> dict[str, Tensor]:
     """The moments and step counts of Adam, under ``name``."""
     return {
         f"{name}.{number}.{key}": value
@@ -222,14 +232,14 @@ def adam_tensors(name: str, optimiser: torch.optim.Optimizer) -> dict[str, Tenso
     }
 
 
-def restore_adam(optimiser: torch.optim.Optimizer, state: Mapping[int, dict[str, Tensor]]) -> None:
+def restore_adam(optimiser: Optimiser, state: Mapping[int, dict[str, Tensor]]) -> None:
     """Put back what :meth:`Kept.adam` found."""
     for number, parameter in enumerate(_parameters(optimiser)):
         if number in state:
             optimiser.state[parameter] = dict(state[number])
 
 
-def _parameters(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+def _parameters(optimiser: Optimiser) -> list[Tensor]:
     return [parameter for group in optimiser.param_groups for parameter in group["params"]]
 
 

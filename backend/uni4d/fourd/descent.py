@@ -20,6 +20,7 @@ from uni4d.fourd.layers import Layer
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.optimiser import FrameAdam
 from uni4d.fourd.priors import PathPrior, rigidity
+from uni4d.splatting.adam import Adam
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.static import ViewLoss
 from uni4d_shared.progress import Progress
@@ -173,9 +174,11 @@ class Descent:
         for frame in frames.tolist():
             picture = frame_loss(layer.render(motion, frame), targets.images[frame], targets.masks[frame])
             loss = loss + picture / len(frames)
-        self._adam.step(frames, loss, factor, retain_graph=polish is not None)
+        own, look = motion.tensors(), [] if polish is None else polish.parameters
+        gradients = torch.autograd.grad(loss, [*own, *look])
+        self._adam.step(frames, gradients[: len(own)], factor)
         if polish is not None:
-            polish.step(loss)
+            polish.step(gradients[len(own) :])
 
 
 class _Polish:
@@ -184,20 +187,22 @@ class _Polish:
     def __init__(self, splats: SplatParameters, views: ViewLoss, seed: int) -> None:
         self.splats, self._views = splats, views
         self._steps = 0
-        groups = []
-        for name, rate in _POLISH_RATES.items():
-            groups.append({"params": [getattr(splats, name).requires_grad_(True)], "lr": rate})
-        self._optimiser = torch.optim.Adam(groups, eps=1e-15)
+        rates = {getattr(splats, name).requires_grad_(True): rate for name, rate in _POLISH_RATES.items()}
+        self._optimiser = Adam(rates, 1e-15)
         self._generator = torch.Generator().manual_seed(seed)
 
-    def step(self, loss: Tensor) -> None:
-        parameters = [group["params"][0] for group in self._optimiser.param_groups]
+    @property
+    def parameters(self) -> list[Tensor]:
+        return self._optimiser.parameters
+
+    def step(self, gradients: Sequence[Tensor]) -> None:
+        """``gradients`` of the parameters, of what the clip says."""
         if self._steps % 2 == 0:
-            loss = loss + self._views.of_next(self.splats, self._generator)
+            views = self._views.of_next(self.splats, self._generator)
+            of_views = torch.autograd.grad(views, self.parameters)
+            gradients = [one + other for one, other in zip(gradients, of_views, strict=True)]
         self._steps += 1
-        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-            parameter.grad = gradient
-        self._optimiser.step()
+        self._optimiser.step(gradients)
 
     def tensors(self) -> dict[str, Tensor]:
         """For a checkpoint."""

@@ -43,17 +43,13 @@ class FrameAdam:
             tensor.copy_(state[name])
 
     @torch.no_grad()
-    def step(self, frames: Tensor, loss: Tensor, factor: float = 1.0, *, retain_graph: bool = False) -> None:
-        """Differentiate ``loss`` and move ``frames`` ``[B]`` (each once) at ``factor`` times the rates."""
-        with torch.enable_grad():
-            gradients = torch.autograd.grad(loss, self._tensors, allow_unused=True, retain_graph=retain_graph)
+    def step(self, frames: Tensor, gradients: Sequence[Tensor], factor: float = 1.0) -> None:
+        """Move ``frames`` ``[B]`` (each once) against ``gradients``, at ``factor`` times the rates."""
         self._steps[frames] += 1
         steps = self._steps[frames]
         for tensor, gradient, first, second, rate in zip(
             self._tensors, gradients, self._first, self._second, self._rates, strict=True
         ):
-            if gradient is None:
-                continue
             own = gradient[frames]
             shape = (-1, *([1] * (own.ndim - 1)))
             first[frames] = _BETA1 * first[frames] + (1 - _BETA1) * own

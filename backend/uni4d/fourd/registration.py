@@ -20,7 +20,7 @@ from torch import Tensor
 from uni4d.fourd.checkpoint import Checkpoint, Kept
 from uni4d.fourd.elasticity import Elasticity, NormalEquations
 from uni4d.fourd.rigid import RigidSearch
-from uni4d.fourd.sight import Sight
+from uni4d.fourd.sight import Seen, Sight
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.tints import Palette, Tints
 from uni4d_shared.progress import Progress, section, silent
@@ -66,6 +66,20 @@ class _Guess:
 
 
 @dataclass(frozen=True)
+class _Look:
+    """At a state on the finest level, and what it depends on."""
+
+    frame: int
+    state: NodeState
+    tints: Tensor
+    """``[G, 4]`` of the frame."""
+    seen: Seen
+
+    def shows(self, frame: int, state: NodeState, tints: Tensor) -> bool:
+        return frame == self.frame and state is self.state and torch.equal(tints, self.tints)
+
+
+@dataclass(frozen=True)
 class _Followed:
     """How far the clip has been followed, as it is kept in a checkpoint."""
 
@@ -106,6 +120,7 @@ class Registration:
         self._steps = _STEPS[-len(sights) :]
         self._explained = _EXPLAINED * floor + _CLOSE
         self._rigid = RigidSearch(sights, radius, self._explained)
+        self._last: _Look | None = None
 
     @torch.no_grad()
     def follow(self, progress: Progress = silent, checkpoint: Checkpoint | None = None) -> list[NodeState]:
@@ -161,8 +176,7 @@ class Registration:
 
     def _learnt(self, frame: int, state: NodeState) -> bool:
         """Take on the parts' colours as they are where ``state`` has them; whether they are others."""
-        sight = self._sights[-1]
-        found = sight.differences(frame, sight.look(state, frame))
+        found = self._sights[-1].differences(frame, self._look(frame, state))
         splats, colors = (torch.cat(values) for values in zip(*found, strict=True))
         return self.tints.learn(frame, splats, colors)
 
@@ -181,7 +195,15 @@ class Registration:
 
     def _cost(self, frame: int, state: NodeState) -> float:
         """Of the colours alone."""
-        return self._sights[-1].cost(frame, self._sights[-1].look(state, frame))
+        return self._sights[-1].cost(frame, self._look(frame, state))
+
+    def _look(self, frame: int, state: NodeState) -> Seen:
+        """On the finest level; what is asked for again and again is drawn once."""
+        last, tints = self._last, self.tints.table[frame]
+        if last is None or not last.shows(frame, state, tints):
+            last = _Look(frame, state, tints.clone(), self._sights[-1].look(state, frame))
+            self._last = last
+        return last.seen
 
     def _locate(self, frame: int, earlier: list[NodeState]) -> NodeState:
         before = earlier[-1] if earlier else NodeState.rest(self._nodes)
@@ -204,7 +226,7 @@ class Registration:
         return whole if plausible and simple < _SIMPLER * bent.cost else bent.state
 
     def _misfit(self, frame: int, state: NodeState) -> float:
-        return self._sights[-1].misfit(frame, self._sights[-1].look(state, frame))
+        return self._sights[-1].misfit(frame, self._look(frame, state))
 
     def _bent(self, frame: int, earlier: list[NodeState], before: NodeState) -> _Guess:
         """The best of several beginnings on coarse pictures, followed to the finest: where the nodes were,
@@ -222,7 +244,7 @@ class Registration:
     def _flowed(self, frame: int, before: NodeState) -> NodeState:
         """``before``, moved as the optical flow says."""
         sight = self._sights[-1]
-        targets = sight.flowed(frame, sight.look(before, frame))
+        targets = sight.flowed(frame, self._look(frame, before))
         state = before
         for _ in range(_FLOW_STEPS):
             equations = NormalEquations(len(self._nodes))

@@ -46,6 +46,15 @@ class _Pose:
         return _Pose(functional.normalize(multiply_quaternions(by, self.rotation), dim=0), self.shift)
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """What a pose looks like, and by how much that is not the frame."""
+
+    pose: _Pose
+    seen: Seen
+    loss: float
+
+
 class RigidSearch:
     """Moves a shape as a whole until it covers a frame."""
 
@@ -65,15 +74,15 @@ class RigidSearch:
             rest,
             *(self._centred(frame, p, coarse, about) for p in self._turned(expected)),
         ]
-        scored = [(self._loss(0, frame, pose, coarse, about), n) for n, pose in enumerate(candidates)]
-        best = [candidates[n] for _, n in sorted(scored)[:_REFINED]]
-        refined = [self._refined(0, frame, pose, coarse, about) for pose in best]
-        _, pose = min(refined, key=lambda item: item[0])
+        drawn = [self._drawn(0, frame, pose, coarse, about) for pose in candidates]
+        best = sorted(drawn, key=lambda one: one.loss)[:_REFINED]
+        refined = [self._refined(0, frame, one, coarse, about) for one in best]
+        pose = min(refined, key=lambda one: one.loss).pose
         for level in range(1, len(self._sights)):
             shape = self._sights[level].carried(before)
-            _, pose = self._refined(level, frame, pose, shape, about)
-            seen = self._look(level, frame, pose, shape, about)
-            if self._sights[level].misfit(frame, seen) > self._hopeless:
+            found = self._refined(level, frame, self._drawn(level, frame, pose, shape, about), shape, about)
+            pose = found.pose
+            if self._sights[level].misfit(frame, found.seen) > self._hopeless:
                 break
         return before.carried(pose.rotation, pose.shift, about)
 
@@ -93,8 +102,9 @@ class RigidSearch:
         turned = multiply_quaternions(pose.rotation.expand_as(shape.quaternions), shape.quaternions)
         return self._sights[level].look_at(Carried(means, turned), frame)
 
-    def _loss(self, level: int, frame: int, pose: _Pose, shape: Carried, about: Tensor) -> float:
-        return self._difference(level, frame, self._look(level, frame, pose, shape, about))
+    def _drawn(self, level: int, frame: int, pose: _Pose, shape: Carried, about: Tensor) -> _Drawn:
+        seen = self._look(level, frame, pose, shape, about)
+        return _Drawn(pose, seen, self._difference(level, frame, seen))
 
     def _difference(self, level: int, frame: int, seen: Seen) -> float:
         """L1, sharp and at three blurs."""
@@ -121,24 +131,21 @@ class RigidSearch:
         offset = (wanted - found) * lens.depths(seen.points).mean() / lens.focal
         return _Pose(pose.rotation, pose.shift + offset @ lens.rotation[:2])
 
-    def _refined(
-        self, level: int, frame: int, pose: _Pose, shape: Carried, about: Tensor
-    ) -> tuple[float, _Pose]:
-        """Gauss-Newton with Levenberg's damping; the loss and the best pose on the way."""
-        best, damping = (math.inf, pose), _DAMPING
-        for step in range(_STEPS + 1):
-            seen = self._look(level, frame, pose, shape, about)
-            loss = self._difference(level, frame, seen)
-            if loss < best[0]:
-                best, damping = (loss, pose), max(damping / 3, 1e-5)
+    def _refined(self, level: int, frame: int, start: _Drawn, shape: Carried, about: Tensor) -> _Drawn:
+        """Gauss-Newton with Levenberg's damping; the best pose on the way."""
+        best, damping = start, _DAMPING / 3
+        for _ in range(_STEPS):
+            move = self._step(level, frame, best.seen, about + best.pose.shift, damping)
+            rotation = multiply_quaternions(exponential(move[:3]), best.pose.rotation)
+            shift = best.pose.shift + move[3:] * self._radius
+            pose = _Pose(functional.normalize(rotation, dim=0), shift)
+            tried = self._drawn(level, frame, pose, shape, about)
+            if tried.loss < best.loss:
+                best, damping = tried, max(damping / 3, 1e-5)
             else:
-                pose, damping = best[1], damping * 10
-                seen = self._look(level, frame, pose, shape, about)
-            if step == _STEPS or damping > 100:
+                damping *= 10
+            if damping > 100:
                 break
-            move = self._step(level, frame, seen, about + pose.shift, damping)
-            rotation = multiply_quaternions(exponential(move[:3]), pose.rotation)
-            pose = _Pose(functional.normalize(rotation, dim=0), pose.shift + move[3:] * self._radius)
         return best
 
     def _step(self, level: int, frame: int, seen: Seen, about: Tensor, damping: float) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from uni4d.splatting.adam import Adam
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.image_losses import dissimilarity
 from uni4d.splatting.model import SplatParameters
@@ -148,11 +149,11 @@ class _Descent:
         self._start, self._anchors = bound.splats.detached(), bound.anchors(bound.vertices)
         self.splats = self._start.detached(trainable=True)
         self._spacing = float(self._start.scales.median())
-        groups = []
+        rates = {}
         for name, rate in _RATES.items():
             unit = self._spacing if name == "means" else 1.0
-            groups.append({"params": [getattr(self.splats, name)], "lr": factor * rate * unit})
-        self._optimiser = torch.optim.Adam(groups, eps=1e-8, fused=True)
+            rates[getattr(self.splats, name)] = factor * rate * unit
+        self._optimiser = Adam(rates, 1e-8, fused=True)
 
     def step(self, loss: Tensor, decay: float) -> None:
         """Down the loss of the pictures and of what pulls back; then the rates fall by ``decay``."""
@@ -161,12 +162,9 @@ class _Descent:
         for name, weight in _WEIGHTS_CHANGE.items():
             change = getattr(self.splats, name) - getattr(self._start, name)
             loss = loss + weight * change.square().mean()
-        self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
+        self._optimiser.step(torch.autograd.grad(loss, self._optimiser.parameters))
         self._keep()
-        for group in self._optimiser.param_groups:
-            group["lr"] *= decay
+        self._optimiser.slow_down(decay)
 
     @torch.no_grad()
     def _keep(self) -> None:

@@ -55,41 +55,40 @@ class BandedEquations:
 
     def solved(self, damping: float) -> Tensor:
         """``[T, K, 6]``: the step, with ``damping`` times what the pictures say added (Levenberg)."""
+        # The factor's blocks two below the diagonal are D L⁻ᵀ, with D one of the ties. That they are never
+        # written down saves half the time.
+        near, far = self._ties
         lower: list[Tensor] = []
         beside: list[Tensor] = []
-        beyond: list[Tensor] = []
         forward: list[Tensor] = []
         for frame in range(self._frames):
             block = self._block(frame, damping)
             right = -self._gradient[frame]
             if frame >= 2:
-                far = _under(lower[frame - 2], torch.diag(self._ties[1, frame - 2]))
-                block -= far @ far.T
-                right = right - far @ forward[frame - 2]
-                beyond.append(far)
+                tie, before = far[frame - 2], lower[frame - 2]
+                block -= tie[:, None] * torch.cholesky_inverse(before) * tie
+                right -= tie * _solved(before.T, forward[frame - 2], upper=True)
             if frame >= 1:
-                between = torch.diag(self._ties[0, frame - 1])
+                between = torch.diag(near[frame - 1])
                 if frame >= 2:
-                    between = between - beside[frame - 2] @ beyond[frame - 2].T
-                near = _under(lower[frame - 1], between)
-                block -= near @ near.T
-                right = right - near @ forward[frame - 1]
-                beside.append(near)
+                    between -= _over(beside[frame - 2], lower[frame - 2]) * far[frame - 2]
+                under = torch.linalg.solve_triangular(lower[frame - 1], between, upper=False).T
+                block -= under @ under.T
+                right -= under @ forward[frame - 1]
+                beside.append(under)
             lower.append(torch.linalg.cholesky(block))
-            forward.append(_solved(lower[frame], right))
-        return self._backward(lower, beside, beyond, forward).reshape(self._frames, self._nodes, 6).float()
+            forward.append(_solved(lower[frame], right, upper=False))
+        return self._backward(lower, beside, forward).reshape(self._frames, self._nodes, 6).float()
 
-    def _backward(
-        self, lower: list[Tensor], beside: list[Tensor], beyond: list[Tensor], forward: list[Tensor]
-    ) -> Tensor:
+    def _backward(self, lower: list[Tensor], beside: list[Tensor], forward: list[Tensor]) -> Tensor:
         steps = torch.zeros(self._frames, self._size, dtype=torch.float64)
         for frame in reversed(range(self._frames)):
             right = forward[frame]
             if frame + 1 < self._frames:
                 right = right - beside[frame].T @ steps[frame + 1]
             if frame + 2 < self._frames:
-                right = right - beyond[frame].T @ steps[frame + 2]
-            steps[frame] = torch.linalg.solve_triangular(lower[frame].T, right[:, None], upper=True)[:, 0]
+                right = right - _solved(lower[frame], self._ties[1, frame] * steps[frame + 2], upper=False)
+            steps[frame] = _solved(lower[frame].T, right, upper=True)
         return steps
 
     def _block(self, frame: int, damping: float) -> Tensor:
@@ -104,10 +103,10 @@ class BandedEquations:
         return blocks.permute(0, 2, 1, 3).reshape(self._size, self._size).double()
 
 
-def _solved(lower: Tensor, right: Tensor) -> Tensor:
-    return torch.linalg.solve_triangular(lower, right[:, None], upper=False)[:, 0]
+def _solved(triangle: Tensor, right: Tensor, *, upper: bool) -> Tensor:
+    return torch.linalg.solve_triangular(triangle, right[:, None], upper=upper)[:, 0]
 
 
-def _under(lower: Tensor, upper_block: Tensor) -> Tensor:
-    """The factor's block below a diagonal one, of the matrix' block beside it (above the diagonal)."""
-    return torch.linalg.solve_triangular(lower, upper_block, upper=False).T
+def _over(matrix: Tensor, lower: Tensor) -> Tensor:
+    """``matrix`` times the inverse of ``lower``."""
+    return torch.linalg.solve_triangular(lower, matrix, upper=False, left=False)

@@ -71,24 +71,40 @@ def test_the_priors_slope_is_that_of_their_cost() -> None:
     assert (ahead - behind) / 4e-3 == pytest.approx(slope, rel=0.03, abs=0.3)
 
 
-@pytest.mark.parametrize("share", [1, 3])
 def test_motions_are_followed(
-    studio: Callable[..., Any], refined: BoundSplats, motion: Callable[..., Any], share: int
+    studio: Callable[..., Any], refined: BoundSplats, motion: Callable[..., Any]
 ) -> None:
-    """A full turn, a flight, a bend and a walk at 64²; three cameras see depth that one does not."""
-    if share == 1 and motion.__name__ == "walk":
+    """A full turn, a flight and a bend at 64²."""
+    if motion.__name__ == "walk":
         pytest.skip("legs of four pixels: one small picture does not tell a step from a turn")
-    stage = studio(size=64)
-    frames = 8 if share == 1 else 4
+    assert error_of(studio(size=64), refined, motion, cameras=1, frames=8) < 0.03
+
+
+def test_three_cameras_follow_a_walk(
+    studio: Callable[..., Any], refined: BoundSplats, walking: Callable[..., Any]
+) -> None:
+    """They see depth that one does not."""
+    assert error_of(studio(size=64), refined, walking, cameras=3, frames=4) < 0.015
+
+
+@pytest.mark.slow
+def test_three_cameras_follow_every_motion(
+    studio: Callable[..., Any], refined: BoundSplats, motion: Callable[..., Any]
+) -> None:
+    assert error_of(studio(size=64), refined, motion, cameras=3, frames=4) < 0.015
+
+
+def error_of(stage: Any, bound: BoundSplats, motion: Callable[..., Any], cameras: int, frames: int) -> float:
+    """Mean distance of the vertices from where they are, in diameters, over the first ``frames`` of 24."""
     graph = build_node_graph(stage.mesh.vertices, stage.mesh.faces, 40)
     radius = float(np.linalg.norm(np.ptp(stage.mesh.vertices, axis=0))) / 2
-    clips = [stage.film(motion, 24, 2 * index, frames) for index in range(share)]
-    layers = [make_layers(refined, graph, pyramid(clip, clip.camera)) for clip in clips]
+    clips = [stage.film(motion, 24, 2 * index, frames) for index in range(cameras)]
+    layers = [make_layers(bound, graph, pyramid(clip, clip.camera)) for clip in clips]
     sights = [Sight(list(level), graph, radius) for level in zip(*layers, strict=True)]
     nodes = torch.from_numpy(graph.nodes)
     elasticity = Elasticity(nodes, torch.from_numpy(graph.edges), radius, Stiffness())
-    floor = floor_of(refined.splats, stage.views(), 64)
-    palette = Palette(refined.splats.colors, torch.zeros(len(refined), dtype=torch.int64))
+    floor = floor_of(bound.splats, stage.views(), 64)
+    palette = Palette(bound.splats.colors, torch.zeros(len(bound), dtype=torch.int64))
     states = Registration(sights, elasticity, nodes, radius, floor, palette).follow()
     errors = []
     for frame, state in enumerate(states):
@@ -103,7 +119,7 @@ def test_motions_are_followed(
         )
         true = motion(stage.mesh.vertices, frame / 24)
         errors.append(np.linalg.norm(found.numpy() - true, axis=1).mean() / (2 * radius))
-    assert np.mean(errors) < (0.03 if share == 1 else 0.015)
+    return float(np.mean(errors))
 
 
 def _offsets(nodes: torch.Tensor, state: NodeState) -> torch.Tensor:

@@ -20,6 +20,7 @@ from uni4d.fourd.photometry import Frame, Lens, Linearised, robust_cost, robust_
 from uni4d.fourd.rotations import cross_matrices
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.tints import Lighting
+from uni4d.splatting import native
 from uni4d.splatting.binding import Carried
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.projection import rotation_matrices
@@ -234,14 +235,27 @@ class Sight:
 
     def _pull(self, equations: NormalEquations, state: NodeState, found: Linearised, share: float) -> None:
         """Residuals of splats as residuals of the nodes that move them."""
-        turns = rotation_matrices(state.rotations)
+        turns, weights = rotation_matrices(state.rotations), share * found.weights
+        if native.available():
+            observed = found.residuals, found.slopes, weights
+            moved = self._movers, self._shares, self._arms
+            native.pull(
+                *(equations.hessian, equations.gradient, found.splats, observed, moved, turns, self._radius)
+            )
+        else:
+            self._pull_plainly(equations, found, weights, turns)
+
+    def _pull_plainly(
+        self, equations: NormalEquations, found: Linearised, weights: Tensor, turns: Tensor
+    ) -> None:
+        """The twin of the kernel."""
         movers, count = self._movers[found.splats], len(found.splats)
         arms = (turns[movers] @ self._arms[found.splats][..., None])[..., 0]  # [V, S, 3]
         slots = movers.shape[1]
         unit = (self._radius * torch.eye(3)).expand(count, slots, 3, 3)
         moves = torch.cat([-cross_matrices(arms), unit], dim=3) * self._shares[found.splats][..., None, None]
         slopes = (found.slopes[:, None] @ moves).permute(0, 2, 1, 3).reshape(count, -1, slots * 6)
-        weighted = slopes * (share * found.weights)[:, None, None]
+        weighted = slopes * weights[:, None, None]
         blocks = (weighted.transpose(1, 2) @ slopes).reshape(count, slots, 6, slots, 6)
         equations.hessian.index_add_(
             0, self._pairs[found.splats].flatten(), blocks.transpose(2, 3).reshape(-1, 6, 6)

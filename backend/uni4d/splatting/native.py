@@ -23,7 +23,7 @@ import torch
 from platformdirs import user_cache_path
 from torch import Tensor
 
-__all__ = ["Batch", "Gradients", "KernelUnavailable", "available", "load", "turn"]
+__all__ = ["Batch", "Gradients", "KernelUnavailable", "available", "load", "pull", "turn"]
 
 # libgomp's default is to spin between parallel regions, which starves torch's own threads (10-40 times slower
 # on a busy machine). It reads this when it is loaded, i.e. when the kernel is.
@@ -31,7 +31,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _SOURCES = tuple(
     Path(__file__).with_name(name)
-    for name in ("kernel.c", "projection.c", "binning.c", "background.c", "carry.c")
+    for name in ("kernel.c", "projection.c", "binning.c", "background.c", "carry.c", "pull.c")
 )
 _HEADER = Path(__file__).with_name("kernel.h")
 _FLAGS = ("-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
@@ -132,6 +132,7 @@ def _open(path: Path) -> ctypes.CDLL:
         "uni4d_finish": ([pointer], None),
         "uni4d_backward": ([pointer, pointer], integer),
         "uni4d_turn": ([count, count, *[pointer] * 6, integer], None),
+        "uni4d_pull": ([*[count] * 4, *[pointer] * 8, ctypes.c_float, *[pointer] * 2], integer),
     }
     for name, (arguments, result) in signatures.items():
         function = getattr(library, name)
@@ -190,3 +191,24 @@ def turn(
         torch.get_num_threads(),
     )
     return turned, moved
+
+
+def pull(
+    hessian: Tensor,  # [K², 6, 6], added to
+    gradient: Tensor,  # [K, 6], added to
+    splats: Tensor,  # [V] int64, which ones
+    observed: tuple[Tensor, Tensor, Tensor],  # residuals [V, R], slopes [V, R, 3], weights [V]
+    moved: tuple[Tensor, Tensor, Tensor],  # movers [N, S] int64, shares [N, S], arms [N, S, 3] at rest
+    turns: Tensor,  # [K, 3, 3]
+    radius: float,
+) -> None:
+    """Add to normal equations how splats pull at the nodes that move them."""
+    inputs = [t.detach().contiguous() for t in (splats, *observed, *moved, turns)]
+    failed = load().uni4d_pull(
+        *(*observed[0].shape, moved[0].shape[1], len(turns)),
+        *(t.data_ptr() for t in inputs),
+        radius,
+        *(hessian.data_ptr(), gradient.data_ptr()),
+    )
+    if failed:
+        raise ValueError(f"pull: {moved[0].shape[1]} nodes move a splat, which are too many")

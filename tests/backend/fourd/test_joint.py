@@ -28,7 +28,7 @@ from uni4d.fourd.sight import Sight
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
 from uni4d.library.geometry import TexturedMesh
-from uni4d.splatting import BoundSplats
+from uni4d.splatting import BoundSplats, native
 from uni4d.splatting.binding import quaternions_from_matrices
 from uni4d.splatting.projection import rotation_matrices
 from uni4d_shared.progress import Cancelled
@@ -347,3 +347,19 @@ def test_it_goes_on_where_it_stopped(scene: Scene, settled: list[NodeState], tmp
     for one, other in zip(settled, again, strict=True):
         assert torch.equal(one.positions, other.positions)
         assert torch.equal(one.rotations, other.rotations)
+
+
+def test_the_kernel_pulls_as_its_twin_does(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three residuals for each splat from the colours of a frame, and two from its flow."""
+    state = shaken(scene, 0.02)[3]
+    seen, found = scene.sight.look(state, 3), []
+    targets = scene.sight.flowed(3, seen)
+    for kernel in (True, False):
+        monkeypatch.setattr(native, "available", lambda kernel=kernel: kernel)
+        equations = NormalEquations(len(scene.graph.nodes))
+        scene.sight.add(equations, 3, state, seen)
+        colors = equations.hessian.clone(), equations.gradient.clone()
+        scene.sight.add_flow(equations, state, targets, seen.points)
+        found.append((*colors, equations.hessian, equations.gradient))
+    for fast, slow in zip(*found, strict=True):
+        assert float((fast - slow).norm()) < 1e-4 * float(slow.norm())

@@ -69,7 +69,7 @@ class _Following:
     """Of the photographs, if their light is not even."""
 
     @classmethod
-    def of(cls, subject: Subject, bound: BoundSplats, layer: Layer) -> _Following:
+    def of(cls, subject: Subject, bound: BoundSplats, layer: Layer, progress: Progress) -> _Following:
         """With splats at rest, of which ``layer`` is one of the finest."""
         width, views = layer.targets.camera.width, subject.views
         return cls(
@@ -78,7 +78,7 @@ class _Following:
             floor_of(bound.splats, views, width, layer.finer),
             subject.config.rounds,
             subject.palette(bound),
-            shading_of(subject.mesh, bound, views, subject.radius),
+            shading_of(subject.mesh, bound, views, subject.radius, progress),
         )
 
     def followed(
@@ -147,19 +147,18 @@ def followed_by(
 ) -> Followed:
     """What the clips show, found with no more splats than are to follow. ``layers``, of all that are
     ``bound``, keep the shading that explains the clips, and the change is theirs."""
-    most, light = subject.config.following_splats, "looking at the light of the photographs"
-    if len(bound) <= most:
-        progress(0.0, light)
-        return _Following.of(subject, bound, layers[-1][0]).followed(layers, checkpoint, progress)
-    few = subject.at_rest(most, checkpoint, section(progress, 0.0, 0.2), "following")
-    progress(0.2, light)
-    theirs = subject.layers(few)
-    found = _Following.of(subject, few, theirs[-1][0]).followed(
-        theirs, checkpoint, section(progress, 0.2, 1.0)
-    )
-    shading = theirs[-1][0].shading
+    most, own, few = subject.config.following_splats, layers, bound
+    if len(bound) > most:
+        few = subject.at_rest(most, checkpoint, section(progress, 0.0, 0.15), "following")
+        own = subject.layers(few)
+    following = _Following.of(subject, few, own[-1][0], section(progress, 0.15, 0.2))
+    found = following.followed(own, checkpoint, section(progress, 0.2, 1.0))
+    if few is bound:
+        return found
+    shading = own[-1][0].shading
     if shading is not None:
-        _shade(layers, shading_of(subject.mesh, bound, subject.views, subject.radius, shading.light))
+        about = (subject.mesh, bound, subject.views, subject.radius)
+        _shade(layers, shading_of(*about, light=shading.light))
     sight, change = Sight(layers[-1], subject.graph, subject.radius), None
     if found.change is not None:
         placed = [sight.carried(state) for state in found.states]

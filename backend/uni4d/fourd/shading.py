@@ -12,6 +12,8 @@ no photograph shows has the colour of its material, as if E(n_0) were 1. Gloss s
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,7 +28,8 @@ from uni4d.splatting.projection import rotation_matrices
 from uni4d.splatting.visibility import shown_shares
 from uni4d_shared.cameras import scaled
 from uni4d_shared.conventions import linear_from_srgb
-from uni4d_shared.types import ViewSet
+from uni4d_shared.progress import Progress, silent
+from uni4d_shared.types import Camera, ViewSet
 
 __all__ = ["Shading", "shading_of"]
 
@@ -68,6 +71,8 @@ def shading_of(
     bound: BoundSplats,
     views: ViewSet,
     radius: float,
+    progress: Progress = silent,
+    *,
     light: Illumination | None = None,
 ) -> Shading | None:
     """The splats at rest, which are those of ``views``, in the ``light`` that is known, or that they tell
@@ -76,7 +81,7 @@ def shading_of(
     normals = torch.from_numpy(_normals(mesh, faces, places))
     albedo = torch.from_numpy(linear_from_srgb(surface_colors(mesh, faces, places)[:, :3]).astype(np.float32))
     every = max(len(views.cameras) // _CAMERAS, 1)
-    shown = shown_shares(bound.splats, [scaled(camera, _WIDTH) for camera in views.cameras[::every]]) > _SHOWN
+    shown = shown_shares(bound.splats, _told(views.cameras[::every], progress)) > _SHOWN
     splats = bound.splats.detached()
     rest, caster = Carried(splats.means, splats.quaternions), ShadowCaster(splats, radius)
     told = shown.nonzero()[:, 0]
@@ -85,6 +90,14 @@ def shading_of(
         lambda direction: caster.lit(rest, direction)[told],
     )
     return None if light is None else Shading(bound, normals, shown, light, caster)
+
+
+def _told(cameras: Sequence[Camera], progress: Progress) -> Iterator[Camera]:
+    """Small ones, each of which is a step of the ``progress``."""
+    for number, camera in enumerate(cameras):
+        progress(number / len(cameras), "looking at the light of the photographs")
+        yield scaled(camera, _WIDTH)
+    progress(1.0, "looking for lamps")
 
 
 def _normals(

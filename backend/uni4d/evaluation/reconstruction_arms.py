@@ -24,8 +24,8 @@ from torch import Tensor
 from uni4d.config import FitConfig
 from uni4d.evaluation.reconstruction_motions import GLOW_COLOR, Body
 from uni4d.evaluation.reconstruction_truth import Truth
+from uni4d.fourd.colors.shading import Shading, shading_of
 from uni4d.fourd.fit import renderings
-from uni4d.fourd.shading import Shading, shading_of
 from uni4d.fourd.targets import Targets, clip_camera, pyramid
 from uni4d.library.geometry import srgb_from_linear
 from uni4d.splatting.binding import BoundSplats

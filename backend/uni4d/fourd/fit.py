@@ -3,8 +3,8 @@
 1. Splats on the mesh, refined on the photographs (:mod:`uni4d.splatting.static`).
 2. Control nodes (:mod:`uni4d.fourd.nodes`), followed through the frames by Gauss-Newton on the colours, from
    coarse to fine (:mod:`uni4d.fourd.registration`).
-3. Shades that wander as things turn in the light of the photographs (:mod:`uni4d.fourd.shading`), and other
-   changes of colour, such as a lamp's, of low rank over time (:mod:`uni4d.fourd.appearance`).
+3. Shades that wander as things turn in the light of the photographs (:mod:`uni4d.fourd.colors.shading`), and
+   other changes of colour, such as a lamp's, of low rank over time (:mod:`uni4d.fourd.colors.appearance`).
 4. All frames together: by Gauss-Newton under priors that are learnt over the clip (:mod:`uni4d.fourd.joint`),
    then, with the splats' own looks, by gradient descent through the rasteriser (:mod:`uni4d.fourd.descent`),
    under a Gaussian process over time (:mod:`uni4d_shared.trajectories`).
@@ -23,7 +23,7 @@ from torch import Tensor
 from uni4d.config import FitConfig
 from uni4d.fourd.certainty import deviations
 from uni4d.fourd.checkpoint import Checkpoint
-from uni4d.fourd.color_change import ColorChange
+from uni4d.fourd.colors.color_change import ColorChange
 from uni4d.fourd.descent import Descent
 from uni4d.fourd.fingerprint import fingerprint
 from uni4d.fourd.following import followed_by, shown_change

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 import torch
 
-from uni4d.fourd.appearance import color_change
 from uni4d.fourd.checkpoint import Checkpoint
-from uni4d.fourd.color_change import ColorChange
+from uni4d.fourd.colors.appearance import color_change
+from uni4d.fourd.colors.color_change import ColorChange
+from uni4d.fourd.colors.shading import Shading, shading_of
+from uni4d.fourd.colors.tints import Palette
 from uni4d.fourd.elasticity import Elasticity, Stiffness
 from uni4d.fourd.joint import JointRegistration
 from uni4d.fourd.layers import Layer
 from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.registration import Registration
 from uni4d.fourd.relevance import Floors, Relevance
-from uni4d.fourd.shading import Shading, shading_of
 from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.subject import Subject
-from uni4d.fourd.tints import Palette
 from uni4d.splatting.binding import BoundSplats, Carried
 from uni4d_shared.progress import Progress, section
 

@@ -8,12 +8,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from uni4d.fourd.color_change import ColorChange
+from uni4d.fourd.colors.color_change import ColorChange
+from uni4d.fourd.colors.shading import Shading
 from uni4d.fourd.deformation import SplatDriver
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.photometry import Lens
-from uni4d.fourd.shading import Shading
 from uni4d.fourd.targets import Targets
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters

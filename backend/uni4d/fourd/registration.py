@@ -6,7 +6,7 @@ rigid body (a full turn in 24 frames, a flight across the picture), whichever ex
 less motion. As long as a rigid body explains all, nothing else is tried. A step solves the normal equations
 of :mod:`uni4d.fourd.photometry` and :mod:`uni4d.fourd.elasticity`; five of them do what hundreds of gradient
 steps do. What lights up or changes its colour would pull at the nodes: the parts take on the colours in which
-they were last seen (:mod:`uni4d.fourd.tints`).
+they were last seen (:mod:`uni4d.fourd.colors.tints`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from uni4d.fourd.checkpoint import Checkpoint, Kept
+from uni4d.fourd.colors.tints import Palette, Tints
 from uni4d.fourd.elasticity import Elasticity, NormalEquations
 from uni4d.fourd.rigid import RigidSearch
 from uni4d.fourd.sight import Seen, Sight
 from uni4d.fourd.states import NodeState
-from uni4d.fourd.tints import Palette, Tints
 from uni4d_shared.progress import Progress, section, silent
 
 __all__ = ["RENDERINGS_PER_FRAME", "Registration"]

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from uni4d.fourd.colors.differences import Differences, differences
+from uni4d.fourd.colors.tints import Lighting
 from uni4d.fourd.deformation import node_matrices
-from uni4d.fourd.differences import Differences, differences
 from uni4d.fourd.elasticity import NormalEquations
 from uni4d.fourd.flow import flow_between
 from uni4d.fourd.layers import Layer, growth
@@ -19,7 +20,6 @@ from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.photometry import Frame, Lens, Linearised, robust_cost, robust_loss, slack_of
 from uni4d.fourd.rotations import cross_matrices
 from uni4d.fourd.states import NodeState
-from uni4d.fourd.tints import Lighting
 from uni4d.splatting import native
 from uni4d.splatting.binding import Carried
 from uni4d.splatting.model import SplatParameters

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from uni4d.alignment.guidance import fit_weights
 from uni4d.config import FitConfig
 from uni4d.fourd.checkpoint import Checkpoint, Kept
+from uni4d.fourd.colors.parts import parts_of
+from uni4d.fourd.colors.tints import Palette
 from uni4d.fourd.layers import Layer, make_layers
 from uni4d.fourd.nodes import NodeGraph, build_node_graph
-from uni4d.fourd.parts import parts_of
 from uni4d.fourd.targets import Targets, clip_camera, pyramid
-from uni4d.fourd.tints import Palette
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from uni4d.fourd.appearance import color_change
+from uni4d.fourd.colors.appearance import color_change
+from uni4d.fourd.colors.tints import Palette
 from uni4d.fourd.layers import Layer, make_layers
 from uni4d.fourd.nodes import build_node_graph
 from uni4d.fourd.targets import pyramid
-from uni4d.fourd.tints import Palette
 from uni4d.splatting import BoundSplats, render, splats_from_mesh
 from uni4d.splatting.binding import Carried
 from uni4d_shared.types import Clip

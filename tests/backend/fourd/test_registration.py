@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from uni4d.fourd.colors.tints import Palette
 from uni4d.fourd.deformation import vertices_at
 from uni4d.fourd.elasticity import Elasticity, NormalEquations, Stiffness
 from uni4d.fourd.layers import make_layers
@@ -19,7 +20,6 @@ from uni4d.fourd.rotations import best_turns, conjugate, exponential, logarithm
 from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
-from uni4d.fourd.tints import Palette
 from uni4d.splatting import BoundSplats
 from uni4d.splatting.binding import multiply_quaternions
 from uni4d.splatting.projection import rotation_matrices

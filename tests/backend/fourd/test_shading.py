@@ -14,11 +14,11 @@ from torch import Tensor
 
 from uni4d.config import FitConfig
 from uni4d.fourd import fit
-from uni4d.fourd.color_change import ColorChange
-from uni4d.fourd.illumination import Illumination, Lit, illumination_of
+from uni4d.fourd.colors.color_change import ColorChange
+from uni4d.fourd.colors.illumination import Illumination, Lit, illumination_of
+from uni4d.fourd.colors.shading import Shading, shading_of
+from uni4d.fourd.colors.shadows import ShadowCaster
 from uni4d.fourd.photometry import slack_of
-from uni4d.fourd.shading import Shading, shading_of
-from uni4d.fourd.shadows import ShadowCaster
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting import BoundSplats, render, splats_from_mesh
 from uni4d.splatting.binding import Carried, multiply_quaternions

@@ -12,16 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uni4d.fourd.appearance import color_change
+from uni4d.fourd.colors.appearance import color_change
+from uni4d.fourd.colors.parts import parts_of
+from uni4d.fourd.colors.tints import SPOKESMEN, Palette, Tints
 from uni4d.fourd.elasticity import Elasticity, Stiffness
 from uni4d.fourd.layers import Layer, make_layers
 from uni4d.fourd.nodes import NodeGraph, build_node_graph
-from uni4d.fourd.parts import parts_of
 from uni4d.fourd.registration import Registration
 from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
-from uni4d.fourd.tints import SPOKESMEN, Palette, Tints
 from uni4d.splatting import BoundSplats, render, splats_from_mesh
 from uni4d.splatting.static import refine_on_views
 from uni4d_shared.types import Clip

@@ -42,7 +42,7 @@ class Palette:
     """The splats' colours at rest, part by part."""
 
     def __init__(self, colors: Tensor, parts: Tensor) -> None:
-        """``colors`` ``[N, 3]``; ``parts`` ``[N]``: see :func:`uni4d.fourd.parts.parts_of`."""
+        """``colors`` ``[N, 3]``; ``parts`` ``[N]``: see :func:`uni4d.fourd.colors.parts.parts_of`."""
         self.parts, self.count = parts, int(parts.max()) + 1
         means = torch.stack([colors[parts == part].mean(0) for part in range(self.count)])
         self.patterns = colors - means[parts]

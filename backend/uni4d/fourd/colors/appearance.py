@@ -3,8 +3,8 @@
 With the splats in place, a visible splat i differs in frame t from the frame's colour by x_ti [3]. Two kinds
 of change are sought, the simpler one first:
 
-- that of a part p(i) as a whole (:mod:`uni4d.fourd.parts`), m_tp, on which its visible splats agree (paint
-  that changes, a shade that lights up). What is not seen of the part changes with it;
+- that of a part p(i) as a whole (:mod:`uni4d.fourd.colors.parts`), m_tp, on which its visible splats agree
+  (paint that changes, a shade that lights up). What is not seen of the part changes with it;
 - that of each splat by itself in what is left, where it is of low rank over time,  x_ti ≈ Σ_r w_tr b_ri,
   by alternating least squares over what is visible. What is not seen changes as the splats near it do that
   have its colour, and far from them as its part agrees on. It is sought only where the parts leave much:
@@ -22,11 +22,11 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from uni4d.fourd.color_change import ColorChange
-from uni4d.fourd.differences import differences
+from uni4d.fourd.colors.color_change import ColorChange
+from uni4d.fourd.colors.differences import differences
+from uni4d.fourd.colors.tints import SPOKESMEN, Palette, alike
 from uni4d.fourd.layers import Layer
 from uni4d.fourd.photometry import Lens, slack_of
-from uni4d.fourd.tints import SPOKESMEN, Palette, alike
 from uni4d.splatting.binding import Carried
 
 __all__ = ["color_change"]

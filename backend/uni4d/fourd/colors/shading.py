@@ -6,8 +6,8 @@ times
 
     E(n_t) / E(n_0),
 
-E being the light that the photographs tell (:mod:`uni4d.fourd.illumination`), n the normals of the mesh. What
-no photograph shows has the colour of its material, as if E(n_0) were 1. Gloss stays where it was.
+E being the light that the photographs tell (:mod:`uni4d.fourd.colors.illumination`), n the normals of the
+mesh. What no photograph shows has the colour of its material, as if E(n_0) were 1. Gloss stays where it was.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uni4d.fourd.illumination import Illumination, illumination_of
+from uni4d.fourd.colors.illumination import Illumination, illumination_of
+from uni4d.fourd.colors.shadows import ShadowCaster
 from uni4d.fourd.rotations import conjugate
-from uni4d.fourd.shadows import ShadowCaster
 from uni4d.library.geometry import TexturedMesh, surface_colors
 from uni4d.splatting.binding import BoundSplats, Carried, multiply_quaternions
 from uni4d.splatting.projection import rotation_matrices

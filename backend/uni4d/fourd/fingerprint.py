@@ -54,6 +54,6 @@ def _code() -> str:
     """A digest of the sources and of the versions of what they compute with."""
     package = Path(__file__).resolve().parent.parent
     roots = [*(package / name for name in _CODE), Path(uni4d_shared.__file__).resolve().parent]
-    files = [path for root in roots for path in ([root] if root.is_file() else sorted(root.iterdir()))]
+    files = [path for root in roots for path in ([root] if root.is_file() else sorted(root.rglob("*")))]
     sources = [(path.name, path.read_bytes()) for path in files if path.suffix in (".py", ".c", ".h")]
     return digest([torch.__version__, np.__version__, sources])

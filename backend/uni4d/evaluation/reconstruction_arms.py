@@ -81,7 +81,7 @@ class _Oracle:
     truth: Truth
     bound: BoundSplats
     body: Body
-    shading: Shading | None
+    shading: Shading | None = None
     """How the light of the photographs falls on what has turned."""
     iterations: int = 0
 

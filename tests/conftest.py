@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,8 +41,11 @@ def begun_checks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str,
 
 @pytest.fixture(scope="session", autouse=True)
 def _checks_run_beside_the_tests(request: pytest.FixtureRequest) -> None:
-    """mypy keeps one core busy for half a minute, most tests another: who asks for both waits for one."""
-    if any("begun_checks" in getattr(item, "fixturenames", ()) for item in request.session.items):
+    """mypy keeps one core busy for half a minute, most tests another: who asks for both waits for one. Of
+    several workers the first begins."""
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0" and any(
+        "begun_checks" in getattr(item, "fixturenames", ()) for item in request.session.items
+    ):
         request.getfixturevalue("begun_checks")
 
 

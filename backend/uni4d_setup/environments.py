@@ -62,6 +62,7 @@ _TOOLS = (
     "mypy",
     "pytest",
     "pytest-timeout",
+    "pytest-xdist",
     "ruff",
 )
 

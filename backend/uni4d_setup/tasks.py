@@ -107,6 +107,8 @@ def test(quick: bool, everything: bool, more: Sequence[str]) -> int:
         foreign_readers.ensure()
     extent = "quick" if quick else "all" if everything else "default"
     selection = ["-m", _EXTENTS[extent]] if _EXTENTS[extent] else []
+    if quick:  # the others start servers, windows and benchmarks that want the machine for themselves
+        selection += ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
     # The checks are tests too (tests/test_code_checks.py), so that pytest's summary tells of everything.
     return run_attached([venv_program(VENV, "python"), "-m", "pytest", *selection, *more], cwd=ROOT)
 

@@ -52,7 +52,7 @@ class _Attempt:
     tinted: bool
     """Whether parts were seen to change their colour."""
     cost: float
-    """Of the colours, over all frames."""
+    """Of the colours, over all frames, without the tints, which can mimic shades."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,7 @@ class _Following:
     ) -> _Attempt:
         """``plain``, or where the nodes are when shades wander, if that explains the frames better."""
         _shade(layers, shading)
-        cost = sum(_cost(sights[-1], frame, state) for frame, state in enumerate(plain.states))
-        if cost < _PERHAPS * plain.cost:
+        if _cost(sights[-1], plain.states) < _PERHAPS * plain.cost:
             lit = self._registered(sights, Checkpoint(), progress)
             if lit.cost < _WANDERS * plain.cost:
                 return lit
@@ -131,7 +130,7 @@ class _Following:
         elasticity = self._elasticity()
         registration = Registration(sights, elasticity, nodes, self.radius, self.floor, self.palette)
         states = registration.follow(progress, checkpoint)
-        return _Attempt(states, not registration.tints.plain, registration.cost(states))
+        return _Attempt(states, not registration.tints.plain, _cost(sights[-1], states))
 
     def _elasticity(self) -> Elasticity:
         nodes, edges = torch.from_numpy(self.graph.nodes), torch.from_numpy(self.graph.edges)
@@ -186,5 +185,5 @@ def _shade(layers: Sequence[Sequence[Layer]], shading: Shading | None) -> None:
         layer.shading = shading
 
 
-def _cost(sight: Sight, frame: int, state: NodeState) -> float:
-    return sight.cost(frame, sight.look(state, frame))
+def _cost(sight: Sight, states: list[NodeState]) -> float:
+    return sum(sight.cost(frame, sight.look(state, frame)) for frame, state in enumerate(states))

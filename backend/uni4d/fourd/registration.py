@@ -141,10 +141,6 @@ class Registration:
         checkpoint.keep("nodes", _Followed(states, tints, True).tensors, done=True)
         return states
 
-    def cost(self, states: list[NodeState]) -> float:
-        """Of the colours alone, over all frames, in the tints that were found."""
-        return sum(self._cost(frame, state) for frame, state in enumerate(states))
-
     def _read(self, kept: Kept) -> _Followed:
         nodes = len(self._nodes)
         rotations, positions = (

@@ -277,7 +277,7 @@ class FitConfig:
     placed_share: float = _bounded(0.5, 0.5, 1)
     """Of the splats, spread evenly over the mesh; the rest comes, during those steps, by splitting where the
     photographs are missed most."""
-    following_splats: int = _bounded(20_000, 100, 500_000)
+    following_splats: int = _bounded(7_000, 100, 500_000)
     """Of more splats than that, only so many follow the motion; all of them show it in the end."""
     rounds: int = _bounded(10, 0, 200)
     """Gauss-Newton steps of all frames together."""

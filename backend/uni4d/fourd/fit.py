@@ -67,6 +67,7 @@ def fit(
     config = config or FitConfig()
     checkpoint = checkpoint or Checkpoint()
     films = (clips,) if isinstance(clips, Clip) else tuple(clips)
+    progress(0.0, "choosing control nodes")
     subject = Subject.of(mesh, views, alignment, films, config)
     checkpoint.begin(
         lambda: fingerprint(mesh=mesh, views=views, alignment=alignment, clips=films, settings=config)

@@ -51,8 +51,6 @@ class _Attempt:
     states: list[NodeState]
     tinted: bool
     """Whether parts were seen to change their colour."""
-    cost: float
-    """Of the colours, over all frames, without the tints, which can mimic shades."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +81,16 @@ class _Following:
 
     def followed(
         self, layers: Sequence[Sequence[Layer]], checkpoint: Checkpoint, progress: Progress
-    ) -> Followed:
-        """``layers``: coarse first, one per camera. They keep the shading where it explains the clip."""
-        sights = plain = [Sight(list(level), self.graph, self.radius) for level in layers]
+    ) -> tuple[list[NodeState], bool]:
+        """The nodes, and whether colours change by themselves. ``layers``: coarse first, one per camera; they
+        keep the shading where it explains the clip."""
+        sights = [Sight(list(level), self.graph, self.radius) for level in layers]
         found = self._registered(sights, checkpoint, section(progress, 0.0, 0.3))
         if self.shading is not None:
             found = self._in_the_light(self.shading, layers, sights, found, section(progress, 0.3, 0.5))
         progress(0.5, "looking for changes of colour")
-        states, change = found.states, self._change(sights, layers[-1], found.states)
+        placed = [sights[-1].carried(state) for state in found.states]
+        states, change = found.states, color_change(layers[-1], placed, self.radius, self.palette)
         if change is not None:
             sights = [sight.lit(change) for sight in sights]
             if not found.tinted:  # it has pulled at the nodes: once more with it
@@ -99,8 +99,7 @@ class _Following:
         relevance = Relevance(self._elasticity(), self.radius, floors)
         joint = JointRegistration(sights[-1], relevance, self.radius)
         states = joint.settled(states, self.rounds, section(progress, 0.6, 1.0), checkpoint)
-        change = None if change is None else self._change(plain, layers[-1], states)
-        return Followed(states, change, plain[-1])
+        return states, change is not None
 
     def _in_the_light(
         self,
@@ -111,26 +110,21 @@ class _Following:
         progress: Progress,
     ) -> _Attempt:
         """``plain``, or where the nodes are when shades wander, if that explains the frames better."""
+        cost = _cost(sights[-1], plain.states)
         _shade(layers, shading)
-        if _cost(sights[-1], plain.states) < _PERHAPS * plain.cost:
+        if _cost(sights[-1], plain.states) < _PERHAPS * cost:
             lit = self._registered(sights, Checkpoint(), progress)
-            if lit.cost < _WANDERS * plain.cost:
+            if _cost(sights[-1], lit.states) < _WANDERS * cost:
                 return lit
         _shade(layers, None)
         return plain
-
-    def _change(
-        self, sights: list[Sight], layers: Sequence[Layer], states: list[NodeState]
-    ) -> ColorChange | None:
-        placed = [sights[-1].carried(state) for state in states]
-        return color_change(layers, placed, self.radius, self.palette)
 
     def _registered(self, sights: list[Sight], checkpoint: Checkpoint, progress: Progress) -> _Attempt:
         nodes = torch.from_numpy(self.graph.nodes)
         elasticity = self._elasticity()
         registration = Registration(sights, elasticity, nodes, self.radius, self.floor, self.palette)
         states = registration.follow(progress, checkpoint)
-        return _Attempt(states, not registration.tints.plain, _cost(sights[-1], states))
+        return _Attempt(states, not registration.tints.plain)
 
     def _elasticity(self) -> Elasticity:
         nodes, edges = torch.from_numpy(self.graph.nodes), torch.from_numpy(self.graph.edges)
@@ -151,18 +145,17 @@ def followed_by(
         few = subject.at_rest(most, checkpoint, section(progress, 0.0, 0.15), "following")
         own = subject.layers(few)
     following = _Following.of(subject, few, own[-1][0], section(progress, 0.15, 0.2))
-    found = following.followed(own, checkpoint, section(progress, 0.2, 1.0))
-    if few is bound:
-        return found
+    states, changes = following.followed(own, checkpoint, section(progress, 0.2, 1.0))
     shading = own[-1][0].shading
-    if shading is not None:
+    if few is not bound and shading is not None:
         about = (subject.mesh, bound, subject.views, subject.radius)
         _shade(layers, shading_of(*about, light=shading.light))
     sight, change = Sight(layers[-1], subject.graph, subject.radius), None
-    if found.change is not None:
-        placed = [sight.carried(state) for state in found.states]
-        change = color_change(layers[-1], placed, subject.radius, subject.palette(bound))
-    return Followed(found.states, change, sight)
+    if changes:
+        placed = [sight.carried(state) for state in states]
+        palette = following.palette if few is bound else subject.palette(bound)
+        change = color_change(layers[-1], placed, subject.radius, palette)
+    return Followed(states, change, sight)
 
 
 def shown_change(layer: Layer, placed: Sequence[Carried], change: ColorChange | None) -> ColorChange | None:
@@ -186,4 +179,5 @@ def _shade(layers: Sequence[Sequence[Layer]], shading: Shading | None) -> None:
 
 
 def _cost(sight: Sight, states: list[NodeState]) -> float:
+    """Of the colours, over all frames, without the tints, which can mimic shades."""
     return sum(sight.cost(frame, sight.look(state, frame)) for frame, state in enumerate(states))

@@ -24,7 +24,7 @@ from uni4d.splatting.projection import LOW_PASS
 from uni4d.splatting.rasterise import Implementation, Rendered, rasterise, render
 from uni4d.splatting.splitting import split
 from uni4d.splatting.surface import splats_from_mesh
-from uni4d.splatting.visibility import shown_shares
+from uni4d.splatting.visibility import SHOWN, shown_shares
 from uni4d_shared.progress import Progress, section, silent
 from uni4d_shared.types import Camera, ViewSet
 
@@ -56,9 +56,6 @@ _FINAL_RATE = 0.05
 """The learning rates fall to this fraction, exponentially."""
 _COVERED = 250
 """Alpha of 255 from which a pixel shows nothing but the object; samples do not always sum to all of it."""
-_SHOWN = 0.2
-"""A splat of which no view shows so large a share is hidden. A little of everything shines through, and Adam
-would move what is hardly seen as far as any other."""
 _MARGIN = 8
 """Pixels around the object that are looked at."""
 _ROUNDS = 4
@@ -120,7 +117,7 @@ def refine_on_views(
     generator = torch.Generator().manual_seed(seed)
     view_loss = ViewLoss(views, implementation, low_pass=low_pass, antialiased=antialiased, weights=weights)
     decay = _FINAL_RATE ** (1.0 / max(iterations, 1))
-    hidden = shown_shares(bound.splats.detached(), views.cameras, implementation) < _SHOWN
+    hidden = shown_shares(bound.splats.detached(), views.cameras, implementation) < SHOWN
     growth = _growth(len(bound), len(bound) if count is None else count, iterations)
     descent = _Descent(bound, hidden, 1.0)
     for step in range(iterations):

@@ -14,7 +14,10 @@ from uni4d.splatting.rasterise import Implementation, rasterise
 from uni4d.splatting.scene import CameraTensors
 from uni4d_shared.types import Camera
 
-__all__ = ["shown_shares"]
+__all__ = ["SHOWN", "shown_shares"]
+
+SHOWN = 0.2
+"""A splat of which no view shows so large a share is hidden: a little of everything shines through."""
 
 
 def shown_shares(

@@ -25,7 +25,7 @@ from uni4d.fourd.rotations import conjugate
 from uni4d.library.geometry import TexturedMesh, surface_colors
 from uni4d.splatting.binding import BoundSplats, Carried, multiply_quaternions
 from uni4d.splatting.projection import rotation_matrices
-from uni4d.splatting.visibility import shown_shares
+from uni4d.splatting.visibility import SHOWN, shown_shares
 from uni4d_shared.cameras import scaled
 from uni4d_shared.conventions import linear_from_srgb
 from uni4d_shared.progress import Progress, silent
@@ -35,7 +35,6 @@ __all__ = ["Shading", "shading_of"]
 
 _CAMERAS, _WIDTH = 16, 256
 """How many of the photographs decide what they show, and at what width in pixels."""
-_SHOWN = 0.2
 _DARKEST = 0.02
 """Light below which nothing is told apart from nothing."""
 
@@ -79,16 +78,17 @@ def shading_of(
     about; ``None`` if it is even: then nothing changes as things turn."""
     faces, places = bound.face_index.numpy(), bound.barycentric.numpy()
     normals = torch.from_numpy(_normals(mesh, faces, places))
-    albedo = torch.from_numpy(linear_from_srgb(surface_colors(mesh, faces, places)[:, :3]).astype(np.float32))
     every = max(len(views.cameras) // _CAMERAS, 1)
-    shown = shown_shares(bound.splats, _told(views.cameras[::every], progress)) > _SHOWN
+    shown = shown_shares(bound.splats, _told(views.cameras[::every], progress)) >= SHOWN
     splats = bound.splats.detached()
-    rest, caster = Carried(splats.means, splats.quaternions), ShadowCaster(splats, radius)
-    told = shown.nonzero()[:, 0]
-    light = light or illumination_of(
-        *(_linear(splats.colors.clamp(0.0, 1.0))[told], albedo[told], normals[told]),
-        lambda direction: caster.lit(rest, direction)[told],
-    )
+    caster = ShadowCaster(splats, radius)
+    if light is None:
+        rest, told = Carried(splats.means, splats.quaternions), shown.nonzero()[:, 0]
+        own = linear_from_srgb(surface_colors(mesh, faces, places)[:, :3]).astype(np.float32)
+        light = illumination_of(
+            *(_linear(splats.colors.clamp(0.0, 1.0))[told], torch.from_numpy(own)[told], normals[told]),
+            lambda direction: caster.lit(rest, direction)[told],
+        )
     return None if light is None else Shading(bound, normals, shown, light, caster)
 
 

@@ -20,6 +20,7 @@ from uni4d.fourd.layers import Layer
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.optimiser import FrameAdam
 from uni4d.fourd.priors import PathPrior, rigidity
+from uni4d.fourd.ties import Ties
 from uni4d.splatting.adam import Adam
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.static import ViewLoss
@@ -90,10 +91,10 @@ class Descent:
     """The motion, its optimiser, and the splats that are polished on the way."""
 
     def __init__(
-        self, motion: MotionParameters, edges: Tensor, levels: Sequence[Sequence[Layer]], length_scale: float
+        self, motion: MotionParameters, ties: Ties, levels: Sequence[Sequence[Layer]], length_scale: float
     ) -> None:
         """``levels``: coarse first; in each, one layer per clip, of the same splats."""
-        self._motion, self._edges = motion, edges
+        self._motion, self._ties = motion, ties
         self._levels = list(levels)[-len(_STAGES) :]
         self._adam = FrameAdam(motion.tensors(), _RATES)
         self._path = PathPrior(len(motion.rotations), length_scale)
@@ -169,7 +170,7 @@ class Descent:
         self, layer: Layer, frames: Tensor, factor: float, stiffness: float, polish: _Polish | None
     ) -> None:
         motion, targets = self._motion, layer.targets
-        loss = stiffness * rigidity(motion, self._edges, frames)
+        loss = stiffness * rigidity(motion, self._ties, frames)
         loss = loss + _WEIGHT_PATH * self._path.loss(motion, frames)
         for frame in frames.tolist():
             picture = frame_loss(layer.render(motion, frame), targets.images[frame], targets.masks[frame])

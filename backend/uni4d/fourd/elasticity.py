@@ -1,13 +1,15 @@
 """What holds the nodes together, as the normal equations of a Gauss-Newton step.
 
-For every edge k→l of the node graph, with d = n_l − n_k at rest and L its length,
+For every edge k→l of the node graph, of length L, that holds the place c together (:mod:`uni4d.fourd.ties`),
 
-    e_kl = (R_k d + p_k − p_l) / L         as rigid as possible (Sorkine & Alexa 2007; Sumner et al. 2007)
+    e_kl = (R_k (c − n_k) + p_k − R_l (c − n_l) − p_l) / L
     θ_kl = log(R_k R_lᵀ)                   neighbours turn alike
 
-both under Cauchy's cost, so that an object may break where the frames leave no other way; and for every node,
-how far it went since the frame before, under Cauchy's cost too: of all motions that explain a frame, the one
-that moves the fewest nodes. That is what decides about depth, of which one camera sees little.
+Within a piece, c is n_l: as rigid as possible (Sorkine & Alexa 2007; Sumner et al. 2007). At a joint it is
+both ends' place, and turning about it stretches nothing. Both are under Cauchy's cost, so that an object may
+break where the frames leave no other way; and so is how far every node went since the frame before: of all
+motions that explain a frame, the one that moves the fewest nodes. That is what decides about depth, of which
+one camera sees little.
 
 Unknown are 6 numbers per node: a rotation vector that turns it further, and a shift in radii of the object.
 """
@@ -22,6 +24,7 @@ from torch import Tensor
 
 from uni4d.fourd.rotations import conjugate, cross_matrices, logarithm
 from uni4d.fourd.states import NodeState
+from uni4d.fourd.ties import Ties
 from uni4d.splatting.binding import multiply_quaternions
 from uni4d.splatting.projection import rotation_matrices
 
@@ -87,13 +90,8 @@ class NormalEquations:
 class Elasticity:
     """The priors of one node graph."""
 
-    def __init__(self, nodes: Tensor, edges: Tensor, radius: float, stiffness: Stiffness) -> None:
-        """``nodes`` ``[K, 3]`` at rest, ``edges`` ``[E, 2]`` each once."""
-        both = torch.cat([edges, edges.flip(1)])
-        self._from, self._to = both.unbind(1)
-        self._rest = nodes[self._to] - nodes[self._from]
-        self._length = self._rest.norm(dim=1).clamp(min=1e-9 * radius)
-        self._radius, self._stiffness = radius, stiffness
+    def __init__(self, ties: Ties, radius: float, stiffness: Stiffness) -> None:
+        self._ties, self._radius, self._stiffness = ties, radius, stiffness
 
     def add(self, equations: NormalEquations, state: NodeState, before: NodeState) -> None:
         """Add the priors' share, linearised at ``state``; ``before`` is the frame before."""
@@ -115,15 +113,17 @@ class Elasticity:
         self, equations: NormalEquations, state: NodeState, strain: Strain, stretch: Tensor, bend: Tensor
     ) -> None:
         """Add the squares of the ``strain`` of ``state``, times weights ``[2 E]`` of its two parts."""
-        turned = (rotation_matrices(state.rotations)[self._from] @ self._rest[:, :, None])[..., 0]
-        identity = torch.eye(3).expand(len(turned), 3, 3)
-        share = (self._radius / self._length)[:, None, None] * identity
-        none = torch.zeros_like(identity)
-        here = torch.cat([-cross_matrices(turned) / self._length[:, None, None], share], dim=2)
-        ends = [(self._from, here), (self._to, torch.cat([none, -share], dim=2))]
-        equations.add_pairs(strain.stretch, stretch, ends)
-        alike = torch.cat([identity, none], dim=2)
-        equations.add_pairs(strain.bend, bend, [(self._from, alike), (self._to, -alike)])
+        ties = self._ties
+        lengths = ties.lengths[:, None, None]
+        identity = torch.eye(3).expand(len(lengths), 3, 3)
+        share = self._radius / lengths * identity
+        here, there = (
+            torch.cat([-cross_matrices(arm) / lengths, share], dim=2)
+            for arm in ties.reach(rotation_matrices(state.rotations))
+        )
+        equations.add_pairs(strain.stretch, stretch, [(ties.first, here), (ties.second, -there)])
+        alike = torch.cat([identity, torch.zeros_like(identity)], dim=2)
+        equations.add_pairs(strain.bend, bend, [(ties.first, alike), (ties.second, -alike)])
 
     def cost(self, state: NodeState, before: NodeState) -> float:
         """Twice the negative logarithm of the priors, up to a constant."""
@@ -138,10 +138,9 @@ class Elasticity:
 
     def strain(self, state: NodeState) -> Strain:
         """Of every edge, from either end."""
-        turned = (rotation_matrices(state.rotations)[self._from] @ self._rest[:, :, None])[..., 0]
-        apart = state.positions[self._from] - state.positions[self._to]
-        bend = multiply_quaternions(state.rotations[self._from], conjugate(state.rotations[self._to]))
-        return Strain((turned + apart) / self._length[:, None], logarithm(bend))
+        first, second = state.rotations[self._ties.first], state.rotations[self._ties.second]
+        stretch = self._ties.apart(rotation_matrices(state.rotations), state.positions)
+        return Strain(stretch, logarithm(multiply_quaternions(first, conjugate(second))))
 
     def _spread(self) -> Tensor:
         return torch.tensor([self._stiffness.turn] * 3 + [self._stiffness.move] * 3)

@@ -33,6 +33,7 @@ from uni4d.fourd.metrics import foreground_psnr
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.registration import RENDERINGS_PER_FRAME
 from uni4d.fourd.subject import Subject
+from uni4d.fourd.ties import Ties
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters
@@ -82,7 +83,7 @@ def fit(
     for layer in (own for level in layers for own in level):
         layer.change = followed.change
     tracked = _rendered_psnr(layers[-1], motion, films)
-    descent = Descent(motion, torch.from_numpy(subject.graph.edges), layers, config.length_scale)
+    descent = Descent(motion, Ties.of(subject.graph), layers, config.length_scale)
     look = ViewLoss(views, weights=subject.weights)
     polished = descent.run(config.iterations, look, config.seed, section(progress, 0.7, 0.96), checkpoint)
     progress(0.96, "measuring")

@@ -21,6 +21,7 @@ from uni4d.fourd.relevance import Floors, Relevance
 from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.subject import Subject
+from uni4d.fourd.ties import Ties
 from uni4d.splatting.binding import BoundSplats, Carried
 from uni4d_shared.progress import Progress, section
 
@@ -120,15 +121,13 @@ class _Following:
         return plain
 
     def _registered(self, sights: list[Sight], checkpoint: Checkpoint, progress: Progress) -> _Attempt:
-        nodes = torch.from_numpy(self.graph.nodes)
-        elasticity = self._elasticity()
-        registration = Registration(sights, elasticity, nodes, self.radius, self.floor, self.palette)
+        about = self.graph, self.radius, self.floor, self.palette
+        registration = Registration(sights, self._elasticity(), *about)
         states = registration.follow(progress, checkpoint)
         return _Attempt(states, not registration.tints.plain)
 
     def _elasticity(self) -> Elasticity:
-        nodes, edges = torch.from_numpy(self.graph.nodes), torch.from_numpy(self.graph.edges)
-        return Elasticity(nodes, edges, self.radius, Stiffness())
+        return Elasticity(Ties.of(self.graph), self.radius, Stiffness())
 
 
 def followed_by(

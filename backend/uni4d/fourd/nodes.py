@@ -1,8 +1,10 @@
 """Control nodes: a few points of the surface that carry all the rest.
 
 Nodes are farthest points of the vertices. How near a vertex is to a node is measured along the surface, so
-that one leg does not drag the other; across a gap (meshes come in many loose parts) it is three times the
-straight line. Weights and the edges between nodes follow embedded deformation (Sumner et al. 2007).
+that one leg does not drag the other; across a gap it is three times the straight line. Meshes come in loose
+pieces: each that is larger than the nodes' spacing has nodes of its own, which alone move it, and joints hold
+it to others (:mod:`uni4d.fourd.pieces`). Weights and the edges between nodes follow embedded deformation
+(Sumner et al. 2007).
 
 Nothing here has a unit: sizes are relative to the distances found in the mesh.
 """
@@ -14,10 +16,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial.distance import cdist
 
+from uni4d.fourd.pieces import Joint, edge_graph, joints_between, pieces_of
 from uni4d_shared.cameras import bounding_sphere
 
 __all__ = ["NodeGraph", "build_node_graph"]
@@ -48,6 +51,9 @@ class NodeGraph:
     """``[P, J]`` float32, rows sum to 1."""
     edges: Array
     """``[E, 2]`` int64: pairs of neighbouring nodes, each pair once; connects all nodes."""
+    held: Array
+    """``[E, 2, 3]`` float32: the places at rest that the pair holds together, seen from either of its nodes:
+    within a piece, where the other node is; between pieces, their joint."""
 
 
 def build_node_graph(vertices: Array, faces: Array, count: int, per_vertex: int = 4) -> NodeGraph:
@@ -59,15 +65,15 @@ def build_node_graph(vertices: Array, faces: Array, count: int, per_vertex: int 
         raise ValueError(f"build_node_graph: count={count}, per_vertex={per_vertex} (1 to 4)")
     _, radius = bounding_sphere(vertices)
     points, owner = _merged(np.asarray(vertices, dtype=np.float64), _WELD * radius)
-    chosen = _farthest_points(points, count)
+    spacing = _spacing(points, owner[faces], count)
+    pieces = pieces_of(points, owner[faces], spacing, max(count // 2, 1))
+    chosen = _farthest_points(points, count, _middles(points, pieces))
     ways = _Ways(points, owner[faces], chosen, radius)
-    indices, weights = _weights(ways, len(points), per_vertex)
-    return NodeGraph(
-        nodes=points[chosen].astype(np.float32),
-        vertex_nodes=indices[owner].astype(np.int32),
-        vertex_weights=weights[owner].astype(np.float32),
-        edges=_edges(ways.to(chosen)),
-    )
+    indices, weights = _weights(ways, pieces, pieces[chosen], per_vertex)
+    nodes = points[chosen].astype(np.float32)
+    joints = joints_between(points, owner[faces], pieces)
+    edges, held = _edges(nodes, ways.to(chosen), pieces[chosen], joints)
+    return NodeGraph(nodes, indices[owner].astype(np.int32), weights[owner].astype(np.float32), edges, held)
 
 
 def _merged(points: Array, cell: float) -> tuple[Array, Array]:
@@ -80,10 +86,26 @@ def _merged(points: Array, cell: float) -> tuple[Array, Array]:
     return means / sizes[:, None], owner
 
 
-def _farthest_points(points: Array, count: int) -> Array:
-    """Indices of ``count`` points, each the farthest from those before; the first is nearest the centroid."""
-    chosen = [int(np.linalg.norm(points - points.mean(axis=0), axis=1).argmin())]
-    nearest = np.linalg.norm(points - points[chosen[0]], axis=1)
+def _spacing(points: Array, faces: Array, count: int) -> float:
+    """How far ``count`` nodes lie apart on the surface."""
+    first, second, third = (points[corners] for corners in faces.T)
+    areas = np.linalg.norm(np.cross(second - first, third - first), axis=1) / 2
+    return float(np.sqrt(areas.sum() / count))
+
+
+def _middles(points: Array, pieces: Array) -> list[int]:
+    """Of each piece the point that is nearest its centroid."""
+    sizes = np.bincount(pieces)[:, None]
+    centroids = np.stack([np.bincount(pieces, column) for column in points.T], axis=1) / sizes
+    away = np.linalg.norm(points - centroids[pieces], axis=1)
+    order = np.lexsort((away, pieces))
+    return order[np.flatnonzero(np.diff(pieces[order], prepend=-1))].tolist()
+
+
+def _farthest_points(points: Array, count: int, first: list[int]) -> Array:
+    """Indices of ``count`` points: the ``first``, then each the farthest from those before."""
+    chosen = list(first)
+    nearest = cdist(points, points[chosen]).min(axis=1)
     while len(chosen) < min(count, len(points)):
         chosen.append(int(nearest.argmax()))
         nearest = np.minimum(nearest, np.linalg.norm(points - points[chosen[-1]], axis=1))
@@ -100,7 +122,7 @@ class _Ways:
             coarse, owner = _merged(points, cell)
             cell *= 1.25
         self._points, self._nodes, self._owner = points, points[chosen], owner
-        graph = _edge_graph(coarse, owner[faces])
+        graph = edge_graph(coarse, owner[faces])
         self._along = dijkstra(graph, directed=False, indices=owner[chosen])
 
     def to(self, index: Array) -> Array:
@@ -111,20 +133,16 @@ class _Ways:
         return np.minimum(along, _GAP_FACTOR * straight)
 
 
-def _edge_graph(points: Array, faces: Array) -> csr_matrix:
-    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    ends = np.unique(np.sort(ends[ends[:, 0] != ends[:, 1]], axis=1), axis=0)
-    lengths = np.linalg.norm(points[ends[:, 0]] - points[ends[:, 1]], axis=1)
-    # a stored zero would read as "no edge"
-    entries = np.maximum(lengths, 1e-300), (ends[:, 0], ends[:, 1])
-    return coo_matrix(entries, shape=(len(points), len(points))).tocsr()
+def _weights(ways: _Ways, pieces: Array, node_pieces: Array, per_vertex: int) -> tuple[Array, Array]:
+    """Nodes and weights ``[M, J]``: (1 − d / d_max)² with d_max the distance to the next nearest node.
 
-
-def _weights(ways: _Ways, points: int, per_vertex: int) -> tuple[Array, Array]:
-    """Nodes and weights ``[M, J]``: (1 − d / d_max)² with d_max the distance to the next nearest node."""
+    ``pieces`` ``[M]`` of the points, ``node_pieces`` ``[K]`` of the nodes.
+    """
     indices, weights = [], []
-    for start in range(0, points, _CHUNK):
-        distances = ways.to(np.arange(start, min(start + _CHUNK, points)))
+    for start in range(0, len(pieces), _CHUNK):
+        index = np.arange(start, min(start + _CHUNK, len(pieces)))
+        foreign = node_pieces[:, None] != pieces[index]
+        distances = np.where(foreign, np.inf, ways.to(index))
         count = len(distances)
         slots = min(per_vertex, count)
         keep = min(slots + 1, count)
@@ -132,7 +150,9 @@ def _weights(ways: _Ways, points: int, per_vertex: int) -> tuple[Array, Array]:
         near = np.take_along_axis(distances, nearest, axis=0)
         order = np.argsort(near, axis=0, kind="stable")
         near, nearest = (np.take_along_axis(a, order, axis=0).T for a in (near, nearest))  # [M, J + 1]
-        limit = near[:, -1:] if count > slots else 1.5 * near[:, -1:]
+        farthest = np.where(np.isfinite(near), near, 0.0).max(axis=1, keepdims=True)
+        full = np.isfinite(near[:, -1:]) & (count > slots)
+        limit = np.where(full, near[:, -1:], 1.5 * farthest)
         share = np.maximum(1.0 - near[:, :slots] / np.maximum(limit, 1e-300), 0.0) ** 2
         share[share.sum(axis=1) <= 0, 0] = 1.0  # all nodes equally far: any one serves
         indices.append(nearest[:, :slots])
@@ -140,19 +160,36 @@ def _weights(ways: _Ways, points: int, per_vertex: int) -> tuple[Array, Array]:
     return np.concatenate(indices), np.concatenate(weights)
 
 
-def _edges(distances: Array) -> Array:
-    """``[E, 2]``: each node with its nearest ones, and the shortest bridges that make the graph whole."""
+def _edges(nodes: Array, ways: Array, pieces: Array, joints: list[Joint]) -> tuple[Array, Array]:
+    """``[E, 2]`` and what they hold ``[E, 2, 3]``: each node with its nearest ones within its piece, the
+    shortest bridges that make the piece whole, and the joints between the ``pieces`` ``[K]`` of the nodes."""
+    pairs = _neighbours(ways, pieces)
+    held = nodes[pairs[:, ::-1]]
+    spans = [[_nearest_of(nodes, pieces == piece, joint.place) for piece in joint.pieces] for joint in joints]
+    places = np.array([[joint.place, joint.place] for joint in joints], np.float32)
+    if joints:
+        pairs, held = np.concatenate([pairs, np.sort(spans, axis=1)]), np.concatenate([held, places])
+    return pairs, np.ascontiguousarray(held, dtype=np.float32)
+
+
+def _nearest_of(nodes: Array, own: Array, place: Array) -> int:
+    return int(np.where(own, np.linalg.norm(nodes - place, axis=1), np.inf).argmin())
+
+
+def _neighbours(distances: Array, pieces: Array) -> Array:
+    """``[E, 2]`` of nodes of the same piece."""
     count = len(distances)
     distances = np.maximum(distances, distances.T)
+    distances[pieces[:, None] != pieces[None, :]] = np.inf
     np.fill_diagonal(distances, np.inf)
     near = np.argsort(distances, axis=1, kind="stable")[:, : min(_NEIGHBOURS, count - 1)]
     pairs = np.stack([np.repeat(np.arange(count), near.shape[1]), near.reshape(-1)], axis=1)
+    pairs = pairs[np.isfinite(distances[pairs[:, 0], pairs[:, 1]])]
     while True:
         graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-        groups, label = connected_components(graph, directed=False)
-        if groups <= 1:
-            break
+        label = connected_components(graph, directed=False)[1]
         apart = np.where(label[:, None] == label[None, :], np.inf, distances)
         bridge = np.unravel_index(int(apart.argmin()), apart.shape)
+        if not np.isfinite(apart[bridge]):
+            return np.unique(np.sort(pairs, axis=1), axis=0).reshape(-1, 2)
         pairs = np.concatenate([pairs, np.array([bridge])])
-    return np.unique(np.sort(pairs, axis=1), axis=0).reshape(-1, 2)

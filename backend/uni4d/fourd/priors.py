@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from uni4d.fourd.motion import MotionParameters
+from uni4d.fourd.ties import Ties
 from uni4d.splatting.projection import rotation_matrices
 from uni4d_shared.trajectories import precision
 
@@ -17,19 +18,13 @@ __all__ = ["PathPrior", "rigidity"]
 _TURN_SHARE = 0.1
 
 
-def rigidity(motion: MotionParameters, edges: Tensor, frames: Tensor) -> Tensor:
-    """As-rigid-as-possible on the node graph (Sumner et al. 2007, E_reg), per edge length squared.
-
-    For an edge i→j, node i predicts where j goes: ‖R_i (n_j − n_i) + n_i + t_i − (n_j + t_j)‖²; both ways.
-    """
-    if len(edges) == 0:
+def rigidity(motion: MotionParameters, ties: Ties, frames: Tensor) -> Tensor:
+    """As rigid as possible (Sumner et al. 2007, E_reg): the mean of ‖e‖² of :mod:`uni4d.fourd.elasticity`
+    over ties and ``frames`` ``[B]``."""
+    if len(ties.first) == 0:
         return motion.translations.new_zeros(())
-    ends = torch.cat([edges, edges.flip(1)])
-    rest = (motion.nodes[ends[:, 1]] - motion.nodes[ends[:, 0]]) / motion.radius  # [2E, 3]
-    now = motion.positions(frames)
-    found = now[:, ends[:, 1]] - now[:, ends[:, 0]]  # [B, 2E, 3]
-    turned = (rotation_matrices(motion.rotations[frames])[:, ends[:, 0]] @ rest[:, :, None])[..., 0]
-    return ((found - turned).square().sum(-1) / rest.square().sum(-1)).mean()
+    apart = ties.apart(rotation_matrices(motion.rotations[frames]), motion.radius * motion.positions(frames))
+    return apart.square().sum(-1).mean()
 
 
 class PathPrior:

@@ -3,7 +3,8 @@
 A frame starts from where the nodes were, from where they would be if they went on so, and from where the
 optical flow says (a limb that moved by its own width); and from the whole object turned and shifted as one
 rigid body (a full turn in 24 frames, a flight across the picture), whichever explains the frame better with
-less motion. As long as a rigid body explains all, nothing else is tried. A step solves the normal equations
+less motion. As long as a rigid body explains all, nothing else is tried; where nothing does, limbs that were
+lost are turned until they are found (:mod:`uni4d.fourd.limbs`). A step solves the normal equations
 of :mod:`uni4d.fourd.photometry` and :mod:`uni4d.fourd.elasticity`; five of them do what hundreds of gradient
 steps do. What lights up or changes its colour would pull at the nodes: the parts take on the colours in which
 they were last seen (:mod:`uni4d.fourd.colors.tints`).
@@ -20,6 +21,8 @@ from torch import Tensor
 from uni4d.fourd.checkpoint import Checkpoint, Kept
 from uni4d.fourd.colors.tints import Palette, Tints
 from uni4d.fourd.elasticity import Elasticity, NormalEquations
+from uni4d.fourd.limbs import LimbSearch
+from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.rigid import RigidSearch
 from uni4d.fourd.sight import Seen, Sight
 from uni4d.fourd.states import NodeState
@@ -42,6 +45,8 @@ _SIMPLER = 1.25
 """Times the cost of a bent shape that a rigid one may have: it says the same with far fewer numbers."""
 _COMPARED = 2
 """Levels after which the beginnings are compared."""
+_LIMBS, _LIMB_LEVEL = 3, 1
+"""How often a frame's lost limbs are looked for, and on which level first."""
 _FLOW_STEPS = 5
 _RIGID = 1e-3
 """Cost of the strain of a shape that has only been turned and shifted."""
@@ -106,20 +111,21 @@ class Registration:
         self,
         sights: list[Sight],
         elasticity: Elasticity,
-        nodes: Tensor,
+        graph: NodeGraph,
         radius: float,
         floor: float,
         palette: Palette,
     ) -> None:
-        """``sights``: coarse first; ``nodes`` ``[K, 3]`` at rest; ``floor``: cost per observation of the
-        splats at rest against their photographs; ``palette``: of the splats."""
+        """``sights``: coarse first; ``floor``: cost per observation of the splats at rest against their
+        photographs; ``palette``: of the splats."""
         self.tints = Tints(palette, len(sights[0].frames[0]))
         sights = [sight.lit(self.tints) for sight in sights]
         self._sights, self._elasticity = sights, elasticity
-        self._nodes, self._radius = nodes, radius
+        self._nodes, self._radius = torch.from_numpy(graph.nodes), radius
         self._steps = _STEPS[-len(sights) :]
         self._explained = _EXPLAINED * floor + _CLOSE
         self._rigid = RigidSearch(sights, radius, self._explained)
+        self._limbs = LimbSearch(sights[min(_LIMB_LEVEL, len(sights) - 1)], graph)
         self._last: _Look | None = None
 
     @torch.no_grad()
@@ -219,7 +225,9 @@ class Registration:
             bent = again
         simple = self._cost(frame, whole) + self._elasticity.cost(whole, before)
         plausible = misfit < _PLAUSIBLE * self._explained
-        return whole if plausible and simple < _SIMPLER * bent.cost else bent.state
+        if plausible and simple < _SIMPLER * bent.cost:
+            return whole
+        return self._with_limbs(frame, bent, before).state
 
     def _misfit(self, frame: int, state: NodeState) -> float:
         return self._sights[-1].misfit(frame, self._look(frame, state))
@@ -236,6 +244,24 @@ class Registration:
         tried = [self._solved(frame, state, before, range(coarse)) for state in guesses]
         best = min(tried, key=lambda guess: guess.cost)
         return self._solved(frame, best.state, before, range(coarse, len(self._sights)))
+
+    def _with_limbs(self, frame: int, bent: _Guess, before: NodeState) -> _Guess:
+        """``bent``, with limbs turned to where ``frame`` shows them, if it is not explained without."""
+        levels = len(self._sights)
+        first, middle = (min(_LIMB_LEVEL + ahead, levels - 1) for ahead in (0, 2))
+        for _ in range(_LIMBS if frame > 0 else 0):
+            if self._misfit(frame, bent.state) < self._explained:
+                break
+            beginnings = self._limbs.beginnings(frame, bent.state, before, frame - 1)
+            tried = [self._solved(frame, state, before, range(first, middle)) for state in beginnings]
+            if not tried:
+                break
+            best = min(tried, key=lambda guess: guess.cost)
+            best = self._solved(frame, best.state, before, range(middle, levels))
+            if best.cost >= bent.cost:
+                break
+            bent = best
+        return bent
 
     def _flowed(self, frame: int, before: NodeState) -> NodeState:
         """``before``, moved as the optical flow says."""

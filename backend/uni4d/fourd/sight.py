@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -90,7 +91,9 @@ class Sight:
         self.frames = [[Frame.of(image) for image in layer.targets.images] for layer in layers]
         self.splats = len(first.splats)
         self._slack = slack_of(first.splats, radius)
-        weights, self._movers = first.driver.weights(graph).topk(min(_SLOTS, len(graph.nodes)), dim=1)
+        self.skin = first.driver.weights(graph)
+        """``[N, K]``: how much each node moves each splat."""
+        weights, self._movers = self.skin.topk(min(_SLOTS, len(graph.nodes)), dim=1)
         self._shares = weights / weights.sum(1, keepdim=True)
         self._arms = first.splats.means.detach()[:, None] - self._nodes[self._movers]
         slots = self._movers
@@ -117,6 +120,12 @@ class Sight:
         """The same, with what ``lighting`` adds to the splats' colours, too; it is read at every look."""
         other = copy(self)
         other._lights = (*self._lights, lighting)
+        return other
+
+    def hasty(self) -> Sight:
+        """The same, drawn no finer than its frames are."""
+        other = copy(self)
+        other._layers = [replace(layer, coarser=1, finer=1) for layer in self._layers]
         return other
 
     def _added(self, frame: int) -> Tensor | None:

@@ -15,6 +15,7 @@ from uni4d.fourd.nodes import NodeGraph, build_node_graph
 from uni4d.fourd.optimiser import FrameAdam
 from uni4d.fourd.priors import PathPrior, rigidity
 from uni4d.fourd.states import NodeState
+from uni4d.fourd.ties import Ties
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting import BoundSplats, splats_from_mesh
 from uni4d_shared import skinning
@@ -116,20 +117,20 @@ def test_gradients_reach_every_parameter(bound: BoundSplats, graph: NodeGraph) -
 
 
 def test_priors_do_not_mind_a_rigid_motion_and_do_mind_the_rest(graph: NodeGraph) -> None:
-    edges, frames = torch.from_numpy(graph.edges), torch.arange(FRAMES)
+    ties, frames = Ties.of(graph), torch.arange(FRAMES)
     rest = NodeState.rest(torch.from_numpy(graph.nodes))
     motion, prior = MotionParameters(graph, [rest] * FRAMES, radius=0.5), PathPrior(FRAMES, 3.0)
-    assert rigidity(motion, edges, frames).item() == pytest.approx(0.0, abs=1e-10)
+    assert rigidity(motion, ties, frames).item() == pytest.approx(0.0, abs=1e-10)
     assert prior.loss(motion, frames).item() == pytest.approx(0.0, abs=1e-10)
     with torch.no_grad():  # all nodes turn by the same rotation about the origin
         turn = torch.tensor([0.8, 0.0, 0.6, 0.0])
         motion.rotations[:] = turn
         matrix = torch.tensor(matrix_from_quaternion(turn.numpy()))
         motion.translations[:] = (motion.nodes @ matrix.T - motion.nodes) / motion.radius
-    assert rigidity(motion, edges, frames).item() == pytest.approx(0.0, abs=1e-8)
+    assert rigidity(motion, ties, frames).item() == pytest.approx(0.0, abs=1e-8)
     with torch.no_grad():
         motion.translations[2] += 0.3 * torch.randn(motion.translations[2].shape)
-    assert rigidity(motion, edges, frames).item() > 1e-3
+    assert rigidity(motion, ties, frames).item() > 1e-3
     assert prior.loss(motion, frames).item() > 1e-3
 
 

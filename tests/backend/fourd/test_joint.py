@@ -27,6 +27,7 @@ from uni4d.fourd.rotations import best_turns, exponential
 from uni4d.fourd.sight import Sight
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
+from uni4d.fourd.ties import Ties
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting import BoundSplats, native
 from uni4d.splatting.binding import quaternions_from_matrices
@@ -92,7 +93,10 @@ def chain(count: int) -> tuple[Tensor, Elasticity]:
     """Nodes in a row."""
     nodes = torch.stack([torch.linspace(0, 1, count), torch.zeros(count), torch.zeros(count)], dim=1)
     edges = torch.stack([torch.arange(count - 1), torch.arange(1, count)], dim=1)
-    return nodes, Elasticity(nodes, edges, 0.5, Stiffness())
+    graph = NodeGraph(
+        nodes.numpy(), np.zeros((0, 4)), np.zeros((0, 4)), edges.numpy(), nodes[edges.flip(1)].numpy()
+    )
+    return nodes, Elasticity(Ties.of(graph), 0.5, Stiffness())
 
 
 def test_the_weights_touch_the_cost() -> None:
@@ -192,12 +196,11 @@ class Scene:
 def scene(studio: Callable[..., Any], refined: BoundSplats, spinning: Callable[..., Any]) -> Scene:
     """It spins."""
     stage = studio(size=64)
-    graph = build_node_graph(stage.mesh.vertices, stage.mesh.faces, 30)
+    graph = build_node_graph(stage.mesh.vertices, stage.mesh.faces, 36)
     radius = float(np.linalg.norm(np.ptp(stage.mesh.vertices, axis=0))) / 2
     clip = stage.film(spinning, 24, shown=FRAMES)
     sight = Sight(make_layers(refined, graph, pyramid(clip, clip.camera))[-1:], graph, radius)
-    nodes, edges = torch.from_numpy(graph.nodes), torch.from_numpy(graph.edges)
-    return Scene(stage.mesh, graph, sight, Elasticity(nodes, edges, radius, Stiffness()), radius, spinning)
+    return Scene(stage.mesh, graph, sight, Elasticity(Ties.of(graph), radius, Stiffness()), radius, spinning)
 
 
 def shaken(scene: Scene, size: float) -> list[NodeState]:

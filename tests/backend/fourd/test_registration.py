@@ -14,12 +14,13 @@ from uni4d.fourd.colors.tints import Palette
 from uni4d.fourd.deformation import vertices_at
 from uni4d.fourd.elasticity import Elasticity, NormalEquations, Stiffness
 from uni4d.fourd.layers import make_layers
-from uni4d.fourd.nodes import build_node_graph
+from uni4d.fourd.nodes import NodeGraph, build_node_graph
 from uni4d.fourd.registration import Registration
 from uni4d.fourd.rotations import best_turns, conjugate, exponential, logarithm
 from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
+from uni4d.fourd.ties import Ties
 from uni4d.splatting import BoundSplats
 from uni4d.splatting.binding import multiply_quaternions
 from uni4d.splatting.projection import rotation_matrices
@@ -58,7 +59,10 @@ def test_the_priors_slope_is_that_of_their_cost() -> None:
     generator = torch.Generator().manual_seed(1)
     nodes = torch.randn(6, 3, generator=generator)
     edges = torch.tensor([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 0], [0, 3]])
-    elasticity = Elasticity(nodes, edges, 1.5, Stiffness(move=0.2, turn=0.3))
+    held = nodes[edges.flip(1)]
+    held[2] = nodes[2:4].mean(0) + 0.1  # a joint of the two, aside of both
+    graph = NodeGraph(nodes.numpy(), np.zeros((0, 4)), np.zeros((0, 4)), edges.numpy(), held.numpy())
+    elasticity = Elasticity(Ties.of(graph), 1.5, Stiffness(move=0.2, turn=0.3))
     before = NodeState.rest(nodes)
     state = before.stepped(0.05 * torch.randn(6, 6, generator=generator), 1.5)
     equations = NormalEquations(6)
@@ -102,10 +106,10 @@ def error_of(stage: Any, bound: BoundSplats, motion: Callable[..., Any], cameras
     layers = [make_layers(bound, graph, pyramid(clip, clip.camera)) for clip in clips]
     sights = [Sight(list(level), graph, radius) for level in zip(*layers, strict=True)]
     nodes = torch.from_numpy(graph.nodes)
-    elasticity = Elasticity(nodes, torch.from_numpy(graph.edges), radius, Stiffness())
+    elasticity = Elasticity(Ties.of(graph), radius, Stiffness())
     floor = floor_of(bound.splats, stage.views(), 64)
     palette = Palette(bound.splats.colors, torch.zeros(len(bound), dtype=torch.int64))
-    states = Registration(sights, elasticity, nodes, radius, floor, palette).follow()
+    states = Registration(sights, elasticity, graph, radius, floor, palette).follow()
     errors = []
     for frame, state in enumerate(states):
         matrices = torch.cat(

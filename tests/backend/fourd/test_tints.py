@@ -22,6 +22,7 @@ from uni4d.fourd.registration import Registration
 from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
+from uni4d.fourd.ties import Ties
 from uni4d.splatting import BoundSplats, render, splats_from_mesh
 from uni4d.splatting.static import refine_on_views
 from uni4d_shared.types import Clip
@@ -54,11 +55,10 @@ class Filmed:
     """The true vertices."""
 
     def followed(self, parts: Tensor) -> tuple[list[NodeState], Tints]:
-        nodes, edges = torch.from_numpy(self.graph.nodes), torch.from_numpy(self.graph.edges)
         sights = [Sight([layer], self.graph, self.radius) for layer in self.layers]
-        elasticity = Elasticity(nodes, edges, self.radius, Stiffness())
+        elasticity = Elasticity(Ties.of(self.graph), self.radius, Stiffness())
         palette = Palette(self.bound.splats.colors, parts)
-        registration = Registration(sights, elasticity, nodes, self.radius, self.floor, palette)
+        registration = Registration(sights, elasticity, self.graph, self.radius, self.floor, palette)
         return registration.follow(), registration.tints
 
     def error(self, states: list[NodeState]) -> float:

@@ -5,7 +5,7 @@ curvature of their colours (:mod:`uni4d.fourd.photometry`), and the priors of :m
 which tie the frames to one another, and solves for all nodes of all frames at once
 (:mod:`uni4d.fourd.banded`). Pictures are trusted only about the place where they were drawn; the damping is
 on what they say alone, for along the lines of sight, where they say little, the priors have to move things
-far.
+far. What is no gain is tried shorter.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ _LEAST_DAMPING, _MOST_DAMPING = 2.0**-7, 2.0**13
 _EASED, _TIGHTENED = 0.25, 4.0
 """Powers of two, of which a checkpoint loses nothing."""
 _TRIES = 8
-_LARGEST_STEP = 0.1
-"""Radians, and radii."""
+_LARGEST_STEP, _SHORTER = 0.1, 0.5
+"""Radians, and radii; and times that, if the step before was no gain: the damping does not hold back what the
+priors want."""
 _SOFT, _FIRM_AFTER = 8.0, 0.5
 """The priors start with floors so many times as high, which fall to their own over this share of the rounds:
 what the pictures are sure of comes first."""
@@ -138,9 +139,10 @@ class JointRegistration:
     ) -> tuple[list[NodeState], float]:
         equations = self._equations(states, pulls, relevance, window)
         cost = sum(pulls[frame].cost for frame in window) + relevance.cost(states)
-        for _ in range(_TRIES):
+        for number in range(_TRIES):
             steps = equations.solved(damping)
-            steps = steps * min(1.0, _LARGEST_STEP / float(steps.abs().max().clamp(min=1e-12)))
+            most = _LARGEST_STEP * _SHORTER**number
+            steps = steps * min(1.0, most / float(steps.abs().max().clamp(min=1e-12)))
             tried = list(states)
             for frame, step in zip(window, steps, strict=True):
                 tried[frame] = states[frame].stepped(step, self._radius)

@@ -4,7 +4,7 @@ A fit has *parts*: the refined splats, the nodes in each frame, the state of the
 safetensors file in one folder, written whole or not at all. Its header says of which fit it is (digests of
 all inputs, settings and code, :mod:`uni4d.fourd.fingerprint`) and holds a digest of its tensors. Files of
 another fit and damaged ones are told to the log, removed, and computed anew; when the fit is done, nothing is
-left. Going on gives what an uninterrupted run would have given, bit for bit, with the same number of threads.
+left. Going on gives what an uninterrupted run would have given, bit for bit.
 """
 
 from __future__ import annotations

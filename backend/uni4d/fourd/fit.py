@@ -39,6 +39,7 @@ from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.rasterise import render
 from uni4d.splatting.static import ViewLoss
+from uni4d.splatting.threads import kernels_alone
 from uni4d_shared.messages import FitResult
 from uni4d_shared.progress import Progress, section, silent
 from uni4d_shared.types import Alignment, Clip, Gaussians4D, Mesh, NodeMotion, ViewSet
@@ -46,6 +47,7 @@ from uni4d_shared.types import Alignment, Clip, Gaussians4D, Mesh, NodeMotion, V
 __all__ = ["fit", "renderings"]
 
 
+@kernels_alone()
 def fit(
     mesh: TexturedMesh,
     views: ViewSet,
@@ -57,8 +59,8 @@ def fit(
 ) -> FitResult:
     """Fit 4D Gaussians to a clip, or to several of the same motion from cameras of their own.
 
-    Deterministic for ``config.seed`` and a number of threads, also when it was interrupted and goes on from
-    its ``checkpoint``, which is empty in the end. Metrics, over all clips: ``psnr_foreground``
+    Deterministic for ``config.seed``, also when it was interrupted and goes on from its ``checkpoint``, which
+    is empty in the end. Metrics, over all clips: ``psnr_foreground``
     and ``psnr_foreground_static`` (the same splats, not moved), both in dB as defined in
     :func:`uni4d.fourd.metrics.foreground_psnr`; ``psnr_foreground_tracked`` (before the last stage);
     ``deviation`` (mean standard deviation of the nodes' places, % of the object's diameter); ``lamps`` (in

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from uni4d.splatting import native
 from uni4d.splatting.scene import Rendered, Scene
+from uni4d.splatting.threads import kernel_threads
 
 __all__ = ["render"]
 
@@ -78,7 +79,7 @@ class _Job:
             height=height,
             features=self._features,
             antialiased=scene.antialiased,
-            threads=torch.get_num_threads(),
+            threads=kernel_threads(),
             near=scene.near,
             low_pass=scene.low_pass,
             records=self._records.data_ptr(),

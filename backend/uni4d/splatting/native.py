@@ -23,6 +23,8 @@ import torch
 from platformdirs import user_cache_path
 from torch import Tensor
 
+from uni4d.splatting.threads import kernel_threads
+
 __all__ = ["Batch", "Gradients", "KernelUnavailable", "available", "load", "pull", "turn"]
 
 # libgomp's default is to spin between parallel regions, which starves torch's own threads (10-40 times slower
@@ -188,7 +190,7 @@ def turn(
         moments,
         count,
         *(t.data_ptr() for t in (*inputs, turned, moved)),
-        torch.get_num_threads(),
+        kernel_threads(),
     )
     return turned, moved
 

@@ -62,6 +62,36 @@ def test_few_splats_may_follow_for_many(studio: Callable[..., Any], walking: Cal
     assert found.metrics["psnr_foreground"] > found.metrics["psnr_foreground_static"] + 4.0
 
 
+def test_any_number_of_threads_gives_the_same_fit(
+    studio: Callable[..., Any], walking: Callable[..., Any]
+) -> None:
+    """And PyTorch has as many afterwards as before, also when the fit was cancelled."""
+    stage = studio(size=48)
+    clip, views = stage.film(walking, 3), stage.views()
+    config = FitConfig(splats=600, nodes=20, static_iterations=20, iterations=20)
+    before, found, inside = torch.get_num_threads(), [], set()
+
+    def stop(fraction: float, message: str) -> None:
+        inside.add(torch.get_num_threads())
+        if fraction > 0.5:
+            raise Cancelled
+
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(fit(stage.mesh, views, stage.alignment(), clip, config).result)
+        with pytest.raises(Cancelled):
+            fit(stage.mesh, views, stage.alignment(), clip, config, stop)
+        assert inside == {1} and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    for one, other in (
+        (found[0].motion.rotations, found[1].motion.rotations),
+        (found[0].splats.scales, found[1].splats.scales),
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_fit_at_another_size(
     studio: Callable[..., Any], spinning: Callable[..., Any]

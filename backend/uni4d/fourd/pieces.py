@@ -54,14 +54,15 @@ def pieces_of(points: Array, faces: Array, least: float, most: int) -> Array:
     rank = np.empty(len(sizes), np.int64)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
     large = min(max(int((sizes >= least).sum()), 1), most)
-    pieces, owner = rank[label], np.full(len(points), -1)
-    kept = pieces < large
-    tree, places = cKDTree(points[kept]), np.flatnonzero(kept)
-    for piece in np.unique(pieces[~kept]):
-        own = np.flatnonzero(pieces == piece)
-        gaps, nearest = tree.query(points[own])
-        owner[own] = pieces[places[nearest[gaps.argmin()]]]
-    return np.where(kept, pieces, owner)
+    pieces = rank[label]
+    small = np.flatnonzero(pieces >= large)
+    kept = np.flatnonzero(pieces < large)
+    gaps, nearest = cKDTree(points[kept]).query(points[small])
+    order = np.lexsort((gaps, pieces[small]))
+    own, first = np.unique(pieces[small][order], return_index=True)
+    holder = np.arange(len(sizes))
+    holder[own] = pieces[kept[nearest[order[first]]]]
+    return holder[pieces]
 
 
 def joints_between(points: Array, faces: Array, pieces: Array) -> list[Joint]:
@@ -71,7 +72,7 @@ def joints_between(points: Array, faces: Array, pieces: Array) -> list[Joint]:
     if count < 2:
         return []
     places, owner, spacing = _surface(points, faces, pieces)
-    touching = _touching(places, owner, spacing)
+    touching = _touching(*_thinned(places, owner, spacing / 2), spacing)
     return touching + _bridges(places, owner, count, [joint.pieces for joint in touching])
 
 
@@ -84,6 +85,14 @@ def _surface(points: Array, faces: Array, pieces: Array) -> tuple[Array, Array, 
     places = np.concatenate([points[corners], samples])
     owner = np.concatenate([pieces[corners], pieces[faces[index, 0]]])
     return places, owner, float(np.sqrt(mesh.area / _SAMPLES))
+
+
+def _thinned(places: Array, owner: Array, cell: float) -> tuple[Array, Array]:
+    """One place of each piece in every cell of a grid: a fine detail has thousands in one."""
+    cells = np.floor((places - places.min(axis=0)) / cell).astype(np.int64)
+    _, kept = np.unique(np.column_stack([cells, owner]), axis=0, return_index=True)
+    kept.sort()
+    return places[kept], owner[kept]
 
 
 def _touching(places: Array, owner: Array, reach: float) -> list[Joint]:

@@ -51,6 +51,18 @@ def test_what_is_small_belongs_to_what_it_lies_on() -> None:
     assert set(pieces_of(points, faces, 0.4, 1)) == {0}
 
 
+def test_loose_triangles_are_one_piece() -> None:
+    """As some meshes come: no two triangles share a vertex."""
+    generator = np.random.default_rng(3)
+    middles = generator.normal(size=(2000, 1, 3))
+    middles /= np.linalg.norm(middles, axis=2, keepdims=True)
+    points = (middles + 0.01 * generator.normal(size=(2000, 3, 3))).reshape(-1, 3)
+    faces = np.arange(6000).reshape(-1, 3)
+    assert set(pieces_of(points, faces, 0.4, 10)) == {0}
+    graph = build_node_graph(points, faces, 40)
+    assert len(graph.nodes) == 40 and len(graph.edges) >= 39
+
+
 def test_pieces_are_joined_where_they_touch() -> None:
     points, faces = merged(*boxes(TRUNK, ARM))
     (joint,) = joints_between(points, faces, pieces_of(points, faces, 0.4, 10))

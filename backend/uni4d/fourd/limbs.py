@@ -12,6 +12,7 @@ from a hand to a hip.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,14 +90,23 @@ class LimbSearch:
             torch.stack([angle * axis for axis in self._lens.rotation for angle in angles])
         )
 
-    def beginnings(self, frame: int, state: NodeState, before: NodeState, earlier: int) -> list[NodeState]:
+    def beginnings(
+        self,
+        frame: int,
+        state: NodeState,
+        before: NodeState,
+        earlier: int,
+        tell: Callable[[], None] = lambda: None,
+    ) -> list[NodeState]:
         """``state``, with one of its lost limbs turned to where ``frame`` may show it: the best few turns of
-        the best few limbs, from where they were ``before``, in the frame ``earlier``."""
-        found = [
-            (self._cost(frame, self._sight.carried(turned)), limb, turned)
-            for limb in self._lost(frame, state, before, earlier)
-            for turned in self._turned(self._limbs[limb], state, before)
-        ]
+        the best few limbs, from where they were ``before``, in the frame ``earlier``. ``tell`` is called on
+        the way, and may stop it by an error."""
+        tell()
+        found = []
+        for limb in self._lost(frame, state, before, earlier):
+            tell()
+            for turned in self._turned(self._limbs[limb], state, before):
+                found.append((self._cost(frame, self._sight.carried(turned)), limb, turned))
         chosen: list[NodeState] = []
         counts: dict[int, int] = {}
         for _, limb, turned in sorted(found, key=lambda one: one[0]):

@@ -13,7 +13,9 @@ they were last seen (:mod:`uni4d.fourd.colors.tints`).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -127,6 +129,8 @@ class Registration:
         self._rigid = RigidSearch(sights, radius, self._explained)
         self._limbs = LimbSearch(sights[min(_LIMB_LEVEL, len(sights) - 1)], graph)
         self._last: _Look | None = None
+        self._tell: Callable[[], None] = lambda: None
+        """Says how far it is, and whether to go on; several times a frame."""
 
     @torch.no_grad()
     def follow(self, progress: Progress = silent, checkpoint: Checkpoint | None = None) -> list[NodeState]:
@@ -140,9 +144,11 @@ class Registration:
         if known.done:
             return states
         for frame in range(len(states), count):
+            message = f"following the nodes, frame {frame + 1} of {count}"
+            self._tell = partial(progress, 0.8 * frame / count, message)
             states.append(self._seen(frame, states))
             checkpoint.keep("nodes", _Followed(states, tints, False).tensors, done=frame + 1 == count)
-            progress(0.8 * (frame + 1) / count, f"following the nodes, frame {frame + 1} of {count}")
+            progress(0.8 * (frame + 1) / count, message)
         self._look_back(states, section(progress, 0.8, 1.0))
         checkpoint.keep("nodes", _Followed(states, tints, True).tensors, done=True)
         return states
@@ -188,7 +194,9 @@ class Registration:
         bad = _WORSE * sorted(costs)[len(costs) // 2]
         count = len(states)
         for frame in reversed(range(count - 1)):
-            progress(1.0 - (frame + 1) / count, f"looking back, frame {frame + 1} of {count}")
+            message = f"looking back, frame {frame + 1} of {count}"
+            self._tell = partial(progress, 1.0 - (frame + 1) / count, message)
+            self._tell()
             if costs[frame] > bad:
                 after = states[frame + 1]
                 again = self._solved(frame, after, after, range(len(self._sights))).state
@@ -252,7 +260,7 @@ class Registration:
         for _ in range(_LIMBS if frame > 0 else 0):
             if self._misfit(frame, bent.state) < self._explained:
                 break
-            beginnings = self._limbs.beginnings(frame, bent.state, before, frame - 1)
+            beginnings = self._limbs.beginnings(frame, bent.state, before, frame - 1, self._tell)
             tried = [self._solved(frame, state, before, range(first, middle)) for state in beginnings]
             if not tried:
                 break
@@ -284,6 +292,7 @@ class Registration:
 
     def _descended(self, frame: int, state: NodeState, before: NodeState, level: int) -> _Guess:
         """The best state on the way of one level's steps."""
+        self._tell()
         sight = self._sights[level]
         best, largest = _Guess(state, math.inf), math.inf
         for step in range(self._steps[level] + 1):

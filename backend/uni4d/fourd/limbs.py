@@ -80,11 +80,11 @@ class LimbSearch:
     def __init__(self, sight: Sight, graph: NodeGraph) -> None:
         """``sight``: of a coarse level, which is drawn no finer than it is."""
         self._sight, self._lens = sight.hasty(), sight.lenses[0]
-        skin = self._sight.skin
-        limbs = limbs_of(graph)
-        large = [float(skin[:, limb.nodes].sum(1).mean()) > _LEAST for limb in limbs]
-        self._limbs = [limb for limb, kept in zip(limbs, large, strict=True) if kept]
-        self._moved = [skin[:, limb.nodes].sum(1) > 0.5 for limb in self._limbs]
+        skin = sight.skin(graph)
+        moved = [(limb, skin[:, limb.nodes].sum(1)) for limb in limbs_of(graph)]
+        large = [(limb, shares > 0.5) for limb, shares in moved if float(shares.mean()) > _LEAST]
+        self._limbs = [limb for limb, _ in large]
+        self._moved = [own for _, own in large]
         angles = [sign * math.radians(a) for a in _ANGLES_DEGREES for sign in (-1.0, 1.0)]
         self._turns = exponential(
             torch.stack([angle * axis for axis in self._lens.rotation for angle in angles])
@@ -95,15 +95,15 @@ class LimbSearch:
         frame: int,
         state: NodeState,
         before: NodeState,
-        earlier: int,
+        then: Tensor,
         tell: Callable[[], None] = lambda: None,
     ) -> list[NodeState]:
         """``state``, with one of its lost limbs turned to where ``frame`` may show it: the best few turns of
-        the best few limbs, from where they were ``before``, in the frame ``earlier``. ``tell`` is called on
-        the way, and may stop it by an error."""
+        the best few limbs, from where they were ``before``, in the frame before, where they had the gains
+        ``then``. ``tell`` is called on the way, and may stop it by an error."""
         tell()
         found = []
-        for limb in self._lost(frame, state, before, earlier):
+        for limb in self._lost(frame, state, then):
             tell()
             for turned in self._turned(self._limbs[limb], state, before):
                 found.append((self._cost(frame, self._sight.carried(turned)), limb, turned))
@@ -115,14 +115,16 @@ class LimbSearch:
                 chosen.append(turned)
         return chosen
 
-    def _lost(self, frame: int, state: NodeState, before: NodeState, earlier: int) -> list[int]:
-        cost, now = self._gains(frame, state)
-        _, then = self._gains(earlier, before)
+    def gains(self, frame: int, state: NodeState) -> Tensor:
+        """``[L]``: by how much more the frame would cost without each limb."""
+        return self._cost_and_gains(frame, state)[1]
+
+    def _lost(self, frame: int, state: NodeState, then: Tensor) -> list[int]:
+        cost, now = self._cost_and_gains(frame, state)
         least = torch.maximum(_LOST * then, torch.full_like(then, _MATTERS * cost))
         return (then - now > least).nonzero()[:, 0].tolist()
 
-    def _gains(self, frame: int, state: NodeState) -> tuple[float, Tensor]:
-        """The cost of the frame, and ``[L]`` by how much more it would be without each limb."""
+    def _cost_and_gains(self, frame: int, state: NodeState) -> tuple[float, Tensor]:
         carried = self._sight.carried(state)
         cost = self._cost(frame, carried)
         away = self._lens.rotation.T @ (torch.tensor([0.0, 0.0, -1.0]) - self._lens.shift)

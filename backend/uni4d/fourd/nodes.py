@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import trimesh
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
@@ -88,9 +89,7 @@ def _merged(points: Array, cell: float) -> tuple[Array, Array]:
 
 def _spacing(points: Array, faces: Array, count: int) -> float:
     """How far ``count`` nodes lie apart on the surface."""
-    first, second, third = (points[corners] for corners in faces.T)
-    areas = np.linalg.norm(np.cross(second - first, third - first), axis=1) / 2
-    return float(np.sqrt(areas.sum() / count))
+    return float(np.sqrt(trimesh.triangles.area(points[faces]).sum() / count))
 
 
 def _middles(points: Array, pieces: Array) -> list[int]:
@@ -165,11 +164,11 @@ def _edges(nodes: Array, ways: Array, pieces: Array, joints: list[Joint]) -> tup
     shortest bridges that make the piece whole, and the joints between the ``pieces`` ``[K]`` of the nodes."""
     pairs = _neighbours(ways, pieces)
     held = nodes[pairs[:, ::-1]]
+    if not joints:
+        return pairs, held
     spans = [[_nearest_of(nodes, pieces == piece, joint.place) for piece in joint.pieces] for joint in joints]
     places = np.array([[joint.place, joint.place] for joint in joints], np.float32)
-    if joints:
-        pairs, held = np.concatenate([pairs, np.sort(spans, axis=1)]), np.concatenate([held, places])
-    return pairs, np.ascontiguousarray(held, dtype=np.float32)
+    return np.concatenate([pairs, np.sort(spans, axis=1)]), np.concatenate([held, places])
 
 
 def _nearest_of(nodes: Array, own: Array, place: Array) -> int:

@@ -49,8 +49,9 @@ def pieces_of(points: Array, faces: Array, least: float, most: int) -> Array:
     """
     label = connected_components(edge_graph(points, faces), directed=False)[1]
     order = np.argsort(label, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
-    sizes = np.array([np.linalg.norm(np.ptp(points[own], axis=0)) for own in members])
+    starts = np.flatnonzero(np.diff(label[order], prepend=-1))
+    low, high = (ends.reduceat(points[order], starts) for ends in (np.minimum, np.maximum))
+    sizes = np.linalg.norm(high - low, axis=1)
     rank = np.empty(len(sizes), np.int64)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
     large = min(max(int((sizes >= least).sum()), 1), most)

@@ -257,10 +257,11 @@ class Registration:
         """``bent``, with limbs turned to where ``frame`` shows them, if it is not explained without."""
         levels = len(self._sights)
         first, middle = (min(_LIMB_LEVEL + ahead, levels - 1) for ahead in (0, 2))
-        for _ in range(_LIMBS if frame > 0 else 0):
-            if self._misfit(frame, bent.state) < self._explained:
-                break
-            beginnings = self._limbs.beginnings(frame, bent.state, before, frame - 1, self._tell)
+        if frame == 0 or self._misfit(frame, bent.state) < self._explained:
+            return bent
+        then = self._limbs.gains(frame - 1, before)
+        for _ in range(_LIMBS):
+            beginnings = self._limbs.beginnings(frame, bent.state, before, then, self._tell)
             tried = [self._solved(frame, state, before, range(first, middle)) for state in beginnings]
             if not tried:
                 break
@@ -269,6 +270,8 @@ class Registration:
             if best.cost >= bent.cost:
                 break
             bent = best
+            if self._misfit(frame, bent.state) < self._explained:
+                break
         return bent
 
     def _flowed(self, frame: int, before: NodeState) -> NodeState:

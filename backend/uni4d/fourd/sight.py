@@ -91,13 +91,15 @@ class Sight:
         self.frames = [[Frame.of(image) for image in layer.targets.images] for layer in layers]
         self.splats = len(first.splats)
         self._slack = slack_of(first.splats, radius)
-        self.skin = first.driver.weights(graph)
-        """``[N, K]``: how much each node moves each splat."""
-        weights, self._movers = self.skin.topk(min(_SLOTS, len(graph.nodes)), dim=1)
+        weights, self._movers = self.skin(graph).topk(min(_SLOTS, len(graph.nodes)), dim=1)
         self._shares = weights / weights.sum(1, keepdim=True)
         self._arms = first.splats.means.detach()[:, None] - self._nodes[self._movers]
         slots = self._movers
         self._pairs = (slots[:, :, None] * len(graph.nodes) + slots[:, None, :]).flatten(1)
+
+    def skin(self, graph: NodeGraph) -> Tensor:
+        """``[N, K]``: how much each node moves each splat."""
+        return self._layers[0].driver.weights(graph)
 
     def carried(self, state: NodeState) -> Carried:
         """Means ``[N, 3]`` and quaternions ``[N, 4]``."""

@@ -36,7 +36,7 @@ class Ties(NamedTuple):
         first, second = torch.cat([edges, edges.flip(1)]).unbind(1)
         places = torch.cat([held[:, 0], held[:, 1]])
         lengths = (nodes[second] - nodes[first]).norm(dim=1)
-        least = 1e-9 * float((nodes - nodes.mean(0)).norm(dim=1).max()) if len(nodes) else 0.0
+        least = 1e-9 * float((nodes - nodes.mean(0)).norm(dim=1).max())
         return cls(first, second, places - nodes[first], places - nodes[second], lengths.clamp(min=least))
 
     def reach(self, turns: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,6 @@
 """Threads: the rasteriser's kernels gain by them, PyTorch's own operations on a few thousand splats lose.
 
-Handing such an operation to a second thread takes longer than doing it: on two cores, a whole fit is a sixth
-quicker if only the kernels use both.
+Handing such an operation to a second thread takes longer than doing it.
 """
 
 from __future__ import annotations

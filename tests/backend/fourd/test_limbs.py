@@ -95,9 +95,7 @@ class Scene:
         self.views, self.mesh, self.graph = stage.views(), mesh, graph
         self.radius = bounding_sphere(mesh.vertices)[1]
         self.bound = refine_on_views(splats_from_mesh(mesh, 1500, 0), self.views, 60)
-        clip = stage.film(swing, 1, 0, 1).frames, stage.film(lambda v, _: swing(v, 1.0), 1, 0, 1).frames
-        film = stage.film(swing, 1, 0, 1)
-        film = type(film)(np.concatenate(clip), camera=film.camera)
+        film = stage.film(lambda vertices, share: swing(vertices, 2.0 * share), 2)
         layers = make_layers(self.bound, graph, pyramid(film, film.camera))
         self.sights = [Sight([layer], graph, self.radius) for layer in layers]
 
@@ -116,14 +114,15 @@ def scene(graph: NodeGraph) -> Scene:
 def test_a_lost_arm_is_turned_towards_where_the_frame_shows_it(scene: Scene) -> None:
     rest = scene.sights[0].rest
     search = LimbSearch(scene.sights[1], scene.graph)
-    beginnings = search.beginnings(1, rest, rest, 0)
+    beginnings = search.beginnings(1, rest, rest, search.gains(0, rest))
     assert 1 <= len(beginnings) <= 6
     assert min(scene.error(state) for state in beginnings) < 0.65 * scene.error(rest)
 
 
 def test_what_is_in_place_is_not_lost(scene: Scene) -> None:
     rest = scene.sights[0].rest
-    assert LimbSearch(scene.sights[1], scene.graph).beginnings(0, rest, rest, 0) == []
+    search = LimbSearch(scene.sights[1], scene.graph)
+    assert search.beginnings(0, rest, rest, search.gains(0, rest)) == []
 
 
 def test_an_arm_that_swings_by_more_than_its_width_is_followed(scene: Scene) -> None:

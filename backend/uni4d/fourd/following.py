@@ -19,6 +19,7 @@ from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.registration import Registration
 from uni4d.fourd.relevance import Floors, Relevance
 from uni4d.fourd.sight import Sight, floor_of
+from uni4d.fourd.skeleton import Skeleton
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.subject import Subject
 from uni4d.fourd.ties import Ties
@@ -98,7 +99,8 @@ class _Following:
                 states = self._registered(sights, Checkpoint(), section(progress, 0.5, 0.6)).states
         floors = Floors.seen_at(sights[-1].pixels)
         relevance = Relevance(self._elasticity(), self.radius, floors)
-        joint = JointRegistration(sights[-1], relevance, self.radius)
+        skeleton = Skeleton.of(self.graph, self.radius)
+        joint = JointRegistration(sights[-1], relevance, self.radius, skeleton)
         states = joint.settled(states, self.rounds, section(progress, 0.6, 1.0), checkpoint)
         return states, change is not None
 

@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from uni4d.fourd.articulated_path import articulated_path
 from uni4d.fourd.banded import BandedEquations
 from uni4d.fourd.checkpoint import Checkpoint, Kept
 from uni4d.fourd.elasticity import NormalEquations
 from uni4d.fourd.relevance import Relevance
 from uni4d.fourd.rigid_path import rigid_path
 from uni4d.fourd.sight import Pull, Sight
+from uni4d.fourd.skeleton import Skeleton
 from uni4d.fourd.states import NodeState
 from uni4d_shared.progress import Progress, section, silent
 
@@ -29,7 +31,7 @@ __all__ = ["RENDERINGS_PER_ROUND", "JointRegistration"]
 RENDERINGS_PER_ROUND = 3
 """Pictures of a frame that one round draws: where it stands, where it goes, and the gradient."""
 _DAMPING = 0.5
-_LEAST_DAMPING, _MOST_DAMPING = 2.0**-7, 2.0**13
+_LEAST_DAMPING, _MOST_DAMPING = 2.0**-20, 2.0**13
 _EASED, _TIGHTENED = 0.25, 4.0
 """Powers of two, of which a checkpoint loses nothing."""
 _TRIES = 8
@@ -44,6 +46,8 @@ _SETTLED = 2e-4
 _SIMPLER = 2.0
 """Times the pictures' cost in the end that one rigid body may have to be the answer: an edge that is drawn a
 little too wide can be mended by bending, too."""
+_STEPS_OF_PIECES = 3
+"""Per round: they are far fewer numbers."""
 _SPLATS = 3_000
 """Visible ones that stand for a frame's curvature."""
 _MOST_NUMBERS = 60_000_000
@@ -56,7 +60,7 @@ class _Place:
 
     states: list[NodeState]
     rigid: list[NodeState]
-    """Of the rigid body that they began with; else none."""
+    """Of the rigid body, or bodies, that they began with; else none."""
     damping: float
     done: int
 
@@ -72,9 +76,12 @@ class _Place:
 class JointRegistration:
     """Settles the nodes of all frames but the first, which is at rest."""
 
-    def __init__(self, sight: Sight, relevance: Relevance, radius: float) -> None:
-        """``sight``: at the finest level."""
+    def __init__(
+        self, sight: Sight, relevance: Relevance, radius: float, skeleton: Skeleton | None = None
+    ) -> None:
+        """``sight``: at the finest level; ``skeleton``: loose pieces that may be rigid bodies."""
         self._sight, self._relevance, self._radius = sight, relevance, radius
+        self._skeleton = skeleton
 
     @torch.no_grad()
     def settled(
@@ -84,16 +91,17 @@ class JointRegistration:
         progress: Progress = silent,
         checkpoint: Checkpoint | None = None,
     ) -> list[NodeState]:
-        """``states``, after at most ``rounds`` steps: from one rigid body for a start, where that will do,
-        and no further than that where the pictures are not far better explained in the end."""
+        """``states``, after at most ``rounds`` steps: from one rigid body for a start, or from rigid pieces,
+        where that will do, and no further than that where the pictures are not far better explained in the
+        end."""
         checkpoint = checkpoint or Checkpoint()
         place = checkpoint.recall("joint", lambda kept: _read(kept, states, rounds))
         if place is None:
-            rigid = self._rigid(states, section(progress, 0.0, 0.3))
+            rigid = self._rigid(states, rounds, section(progress, 0.0, 0.5))
             place = _Place(rigid or states, rigid, _DAMPING, 0)
         pulls = self._pulls(place.states, range(1, len(states))) if place.done < rounds else {}
         while place.done < rounds and len(states) > 1:
-            progress(0.3 + 0.7 * place.done / rounds, f"settling all frames together, round {place.done + 1}")
+            progress(0.5 + 0.5 * place.done / rounds, f"settling all frames together, round {place.done + 1}")
             softness = max(_SOFT ** (1.0 - place.done / (_FIRM_AFTER * rounds)), 1.0)
             relevance = self._relevance.softened(softness)
             before = self._cost(place.states, pulls, relevance)
@@ -105,14 +113,17 @@ class JointRegistration:
         simple = bool(place.rigid) and self._seen(place.rigid) < _SIMPLER * self._seen(place.states)
         return place.rigid if simple else place.states
 
-    def _rigid(self, states: list[NodeState], progress: Progress) -> list[NodeState]:
-        """One rigid body throughout, where that explains the clip with less; else nothing."""
+    def _rigid(self, states: list[NodeState], rounds: int, progress: Progress) -> list[NodeState]:
+        """One rigid body throughout, or rigid pieces, where that explains the clip with less; else nothing."""
         bent = self._seen(states) + self._relevance.cost(states)
-        found = rigid_path(self._sight, states, self._radius, bent, progress)
-        if found is None:
+        found = rigid_path(self._sight, states, self._radius, bent, section(progress, 0.0, 0.4))
+        if found is not None and found[1] + self._relevance.cost(found[0]) < bent:
+            return found[0]
+        if self._skeleton is None:
             return []
-        rigid, cost = found
-        return rigid if cost + self._relevance.cost(rigid) < bent else []
+        whole = self._sight, states, self._skeleton, self._relevance
+        most, own = _STEPS_OF_PIECES * rounds, section(progress, 0.4, 1.0)
+        return articulated_path(*whole, most, bent, own) or []
 
     def _seen(self, states: list[NodeState]) -> float:
         """The cost of the pictures."""

@@ -94,10 +94,10 @@ def _settled(
 
 
 def corrected(hessian: Tensor, step: Tensor, change: Tensor) -> Tensor:
-    """``hessian`` ``[6, 6]``, so that along ``step`` ``[6]`` the gradient changes by ``change`` ``[6]``; as
+    """``hessian`` ``[N, N]``, so that along ``step`` ``[N]`` the gradient changes by ``change`` ``[N]``; as
     it was, where that says the cost is not convex."""
     pushed, along = hessian @ step, change @ step
-    if along < _CONVEX * (step @ pushed):
+    if along <= _CONVEX * (step @ pushed):
         return hessian
     return hessian - torch.outer(pushed, pushed) / (step @ pushed) + torch.outer(change, change) / along
 

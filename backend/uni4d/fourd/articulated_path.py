@@ -1,0 +1,152 @@
+"""The clip as the motion of rigid bodies that hang on one another, where a mesh comes in loose pieces
+(:mod:`uni4d.fourd.skeleton`): far fewer numbers than those of all nodes, which the pictures tell more surely.
+Whether it was one, the costs of both say (:mod:`uni4d.fourd.relevance`).
+
+A piece that was lost in some frames stays lost, for it lies where nothing pulls it back. So frames that are
+explained worse than others are tried again, with one piece after the other hanging on its parent as it does in
+the frame after them, or before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+
+from uni4d.fourd.body_descent import BodyDescent
+from uni4d.fourd.relevance import Relevance
+from uni4d.fourd.sight import Sight
+from uni4d.fourd.skeleton import Skeleton
+from uni4d.fourd.states import NodeState
+from uni4d_shared.progress import Progress, section, silent
+
+__all__ = ["articulated_path"]
+
+_DAMPING, _LITTLE = 0.5, 2.0**-7
+"""To begin with, and where only some frames are off."""
+_SOFT, _FIRM_AFTER = 4.0, 0.5
+"""The priors start with floors so many times as high, which fall to their own over this share of the rounds:
+what the pictures are sure of comes first."""
+_HOPELESS, _GIVEN_UP = 1.5, 6
+"""Times the cost of bending from which rigid pieces are given up at once, and rounds after which they are if
+they do not cost less."""
+_SETTLED = 2e-4
+"""Share of the cost; who gains less is done."""
+_WORSE = 1.3
+"""Times the median cost from which a frame is tried again …"""
+_STEPS = 4
+"""… by so many steps …"""
+_BETTER = 0.9995
+"""… and taken if all then costs less than this share."""
+
+
+@torch.no_grad()
+def articulated_path(
+    sight: Sight,
+    states: list[NodeState],
+    skeleton: Skeleton,
+    relevance: Relevance,
+    rounds: int,
+    most: float,
+    progress: Progress = silent,
+) -> list[NodeState] | None:
+    """The motion of rigid bodies nearest to ``states``, the first of which is given, settled in at most
+    ``rounds`` steps, and half as many where lost pieces were found; ``None`` if it costs more than ``most``,
+    as soon as that is clear. ``sight``: at the finest level."""
+    if skeleton.bodies < 2 or rounds < 1:
+        return None
+    path = _Path(sight, skeleton, relevance)
+    rigid = [states[0], *(skeleton.stiffened(state) for state in states[1:])]
+    if sum(path.pictures(rigid)) > _HOPELESS * most:
+        return None
+    settled = path.settled(rigid, rounds, most, section(progress, 0.0, 0.6))
+    if settled is None:
+        return None
+    found = path.repaired(settled, section(progress, 0.6, 0.8))
+    if found is not settled:
+        settled = path.polished(found, rounds // 2, section(progress, 0.8, 1.0))
+    return settled if path.cost(settled) < most else None
+
+
+@dataclass(frozen=True)
+class _Path:
+    sight: Sight
+    skeleton: Skeleton
+    relevance: Relevance
+
+    def cost(self, states: list[NodeState]) -> float:
+        return sum(self.pictures(states)) + self.relevance.cost(states)
+
+    def pictures(self, states: list[NodeState]) -> list[float]:
+        """What each frame's picture costs."""
+        return [self._picture(frame, state) for frame, state in enumerate(states)]
+
+    def _picture(self, frame: int, state: NodeState) -> float:
+        return self.sight.cost(frame, self.sight.look(state, frame))
+
+    def settled(
+        self, states: list[NodeState], rounds: int, most: float, progress: Progress
+    ) -> list[NodeState] | None:
+        share, message = 0.0, "trying the pieces as rigid bodies"
+        descent = self._descent(states, range(1, len(states)), _DAMPING, lambda: progress(share, message))
+        for number in range(rounds):
+            share = number / rounds
+            softness = max(_SOFT ** (1.0 - number / (_FIRM_AFTER * rounds)), 1.0)
+            gained = descent.step(self.relevance.softened(softness))
+            if number == _GIVEN_UP and descent.cost(self.relevance) > most:
+                return None
+            if softness == 1.0 and gained < _SETTLED:
+                break
+        return descent.states
+
+    def polished(self, states: list[NodeState], rounds: int, progress: Progress) -> list[NodeState]:
+        share, message = 0.0, "settling the pieces that were lost"
+        descent = self._descent(states, range(1, len(states)), _LITTLE, lambda: progress(share, message))
+        for number in range(rounds):
+            share = number / rounds
+            if descent.step(self.relevance) < _SETTLED:
+                break
+        return descent.states
+
+    def repaired(self, states: list[NodeState], progress: Progress) -> list[NodeState]:
+        """``states``, or others where a piece had been lost."""
+        pictures = self.pictures(states)
+        bodies = sorted(self.skeleton.order[1:], key=self._size, reverse=True)
+        for number, body in enumerate(bodies):
+            share, message = number / len(bodies), f"looking for lost pieces, {number + 1} of {len(bodies)}"
+            for run, beside in list(_worse(pictures)):
+                hung = list(states)
+                for frame in run:
+                    hung[frame] = self.skeleton.hung_as(states[frame], body, states[beside])
+                descent = self._descent(hung, run, _LITTLE, lambda: progress(share, message))
+                for _ in range(_STEPS):
+                    descent.step(self.relevance)
+                found = list(pictures)
+                for frame in run:
+                    found[frame] = self._picture(frame, descent.states[frame])
+                before = sum(pictures) + self.relevance.cost(states)
+                if sum(found) + self.relevance.cost(descent.states) < _BETTER * before:
+                    states, pictures = descent.states, found
+        return states
+
+    def _descent(
+        self, states: list[NodeState], frames: range, damping: float, tell: Callable[[], None]
+    ) -> BodyDescent:
+        return BodyDescent(self.sight, self.skeleton, states, frames, damping, tell)
+
+    def _size(self, body: int) -> int:
+        """Nodes that move with it."""
+        moved = torch.tensor(self.skeleton.hanging_on(body))
+        return int(torch.isin(self.skeleton.body, moved).sum())
+
+
+def _worse(costs: list[float]) -> Iterator[tuple[range, int]]:
+    """Runs of frames that are explained worse than others, each with the frame after it, and the one before."""
+    bad = _WORSE * sorted(costs)[len(costs) // 2]
+    for worse, group in groupby(range(len(costs)), lambda frame: costs[frame] > bad and frame > 0):
+        if worse:
+            frames = list(group)
+            run = range(frames[0], frames[-1] + 1)
+            yield from ((run, beside) for beside in (run.stop, run.start - 1) if beside < len(costs))

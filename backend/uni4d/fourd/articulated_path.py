@@ -3,13 +3,13 @@
 Whether it was one, the costs of both say (:mod:`uni4d.fourd.relevance`).
 
 A piece that was lost in some frames stays lost, for it lies where nothing pulls it back. So frames that are
-explained worse than others are tried again, with one piece after the other hanging on its parent as it does in
-the frame after them, or before.
+explained worse than others are tried again, with one piece after the other hanging on its parent as it does
+in the frame after them, or before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -70,6 +70,18 @@ def articulated_path(
     return settled if path.cost(settled) < most else None
 
 
+@dataclass
+class _Tale:
+    """Says how far it is."""
+
+    progress: Progress
+    message: str
+    share: float = 0.0
+
+    def __call__(self) -> None:
+        self.progress(self.share, self.message)
+
+
 @dataclass(frozen=True)
 class _Path:
     sight: Sight
@@ -89,10 +101,10 @@ class _Path:
     def settled(
         self, states: list[NodeState], rounds: int, most: float, progress: Progress
     ) -> list[NodeState] | None:
-        share, message = 0.0, "trying the pieces as rigid bodies"
-        descent = self._descent(states, range(1, len(states)), _DAMPING, lambda: progress(share, message))
+        tell = _Tale(progress, "trying the pieces as rigid bodies")
+        descent = self._descent(states, range(1, len(states)), _DAMPING, tell)
         for number in range(rounds):
-            share = number / rounds
+            tell.share = number / rounds
             softness = max(_SOFT ** (1.0 - number / (_FIRM_AFTER * rounds)), 1.0)
             gained = descent.step(self.relevance.softened(softness))
             if number == _GIVEN_UP and descent.cost(self.relevance) > most:
@@ -102,38 +114,44 @@ class _Path:
         return descent.states
 
     def polished(self, states: list[NodeState], rounds: int, progress: Progress) -> list[NodeState]:
-        share, message = 0.0, "settling the pieces that were lost"
-        descent = self._descent(states, range(1, len(states)), _LITTLE, lambda: progress(share, message))
+        tell = _Tale(progress, "settling the pieces that were lost")
+        descent = self._descent(states, range(1, len(states)), _LITTLE, tell)
         for number in range(rounds):
-            share = number / rounds
+            tell.share = number / rounds
             if descent.step(self.relevance) < _SETTLED:
                 break
         return descent.states
 
     def repaired(self, states: list[NodeState], progress: Progress) -> list[NodeState]:
         """``states``, or others where a piece had been lost."""
+        tell = _Tale(progress, "looking for lost pieces")
         pictures = self.pictures(states)
         bodies = sorted(self.skeleton.order[1:], key=self._size, reverse=True)
         for number, body in enumerate(bodies):
-            share, message = number / len(bodies), f"looking for lost pieces, {number + 1} of {len(bodies)}"
+            tell.share = number / len(bodies)
             for run, beside in list(_worse(pictures)):
-                hung = list(states)
-                for frame in run:
-                    hung[frame] = self.skeleton.hung_as(states[frame], body, states[beside])
-                descent = self._descent(hung, run, _LITTLE, lambda: progress(share, message))
-                for _ in range(_STEPS):
-                    descent.step(self.relevance)
+                tried = self._hung(states, body, run, beside, tell)
                 found = list(pictures)
                 for frame in run:
-                    found[frame] = self._picture(frame, descent.states[frame])
+                    found[frame] = self._picture(frame, tried[frame])
                 before = sum(pictures) + self.relevance.cost(states)
-                if sum(found) + self.relevance.cost(descent.states) < _BETTER * before:
-                    states, pictures = descent.states, found
+                if sum(found) + self.relevance.cost(tried) < _BETTER * before:
+                    states, pictures = tried, found
         return states
 
-    def _descent(
-        self, states: list[NodeState], frames: range, damping: float, tell: Callable[[], None]
-    ) -> BodyDescent:
+    def _hung(
+        self, states: list[NodeState], body: int, run: range, beside: int, tell: _Tale
+    ) -> list[NodeState]:
+        """``states``, with ``body`` hanging in the frames of ``run`` as in the one ``beside``, settled there."""
+        hung = list(states)
+        for frame in run:
+            hung[frame] = self.skeleton.hung_as(states[frame], body, states[beside])
+        descent = self._descent(hung, run, _LITTLE, tell)
+        for _ in range(_STEPS):
+            descent.step(self.relevance)
+        return descent.states
+
+    def _descent(self, states: list[NodeState], frames: range, damping: float, tell: _Tale) -> BodyDescent:
         return BodyDescent(self.sight, self.skeleton, states, frames, damping, tell)
 
     def _size(self, body: int) -> int:
@@ -143,7 +161,7 @@ class _Path:
 
 
 def _worse(costs: list[float]) -> Iterator[tuple[range, int]]:
-    """Runs of frames that are explained worse than others, each with the frame after it, and the one before."""
+    """Runs of frames that are explained worse than others, with the frame after, and with the one before."""
     bad = _WORSE * sorted(costs)[len(costs) // 2]
     for worse, group in groupby(range(len(costs)), lambda frame: costs[frame] > bad and frame > 0):
         if worse:

@@ -2,15 +2,14 @@
 
 As for one rigid body (:mod:`uni4d.fourd.rigid_path`), the curvature of a frame's colours is only where the
 descent begins, and exact gradients correct it from step to step. The damping may become next to nothing:
-along the lines of sight the pictures say a hundred times less than across, so that a damping by a hundredth of
-their curvature already stops all that has to move there.
+along the lines of sight the pictures say a hundred times less than across, so that a damping by a hundredth
+of their curvature already stops all that has to move there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
 from uni4d.fourd.body_equations import BodyEquations, projected

@@ -114,7 +114,7 @@ class JointRegistration:
         return place.rigid if simple else place.states
 
     def _rigid(self, states: list[NodeState], rounds: int, progress: Progress) -> list[NodeState]:
-        """One rigid body throughout, or rigid pieces, where that explains the clip with less; else nothing."""
+        """One rigid body, or rigid pieces, where that explains the clip with less; else nothing."""
         bent = self._seen(states) + self._relevance.cost(states)
         found = rigid_path(self._sight, states, self._radius, bent, section(progress, 0.0, 0.4))
         if found is not None and found[1] + self._relevance.cost(found[0]) < bent:

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from uni4d.fourd.banded import BandedEquations
 from uni4d.fourd.elasticity import Elasticity, NormalEquations, Strain
 from uni4d.fourd.states import NodeState
 
@@ -72,6 +71,13 @@ class Weights(NamedTuple):
     jerks: Tensor  # [K, 6]
 
 
+class TiedFrames(Protocol):
+    """Equations of several frames, such as :class:`~uni4d.fourd.banded.BandedEquations`."""
+
+    def tie(self, first: int, coefficients: Sequence[float], weights: Tensor, residuals: Tensor) -> None:
+        """Add ½ Σ w (Σ_s c_s δ_{first + s} + r)² over the nodes."""
+
+
 class Relevance:
     """The priors of one clip's motion."""
 
@@ -101,9 +107,7 @@ class Relevance:
         self._elasticity.add_strain(equations, state, strain, weights.stretch, weights.bend)
         return equations
 
-    def tie(
-        self, equations: BandedEquations, states: Sequence[NodeState], weights: Weights, first: int
-    ) -> None:
+    def tie(self, equations: TiedFrames, states: Sequence[NodeState], weights: Weights, first: int) -> None:
         """Tie the frames of ``equations``, the first of which is the clip's frame ``first``."""
         moves = self._moves(states)
         for frame, step in enumerate(moves):

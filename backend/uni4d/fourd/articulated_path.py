@@ -142,7 +142,7 @@ class _Path:
     def _hung(
         self, states: list[NodeState], body: int, run: range, beside: int, tell: _Tale
     ) -> list[NodeState]:
-        """``states``, with ``body`` hanging in the frames of ``run`` as in the one ``beside``, settled there."""
+        """``states``, with ``body`` hanging in ``run`` as in the frame ``beside``, settled there."""
         hung = list(states)
         for frame in run:
             hung[frame] = self.skeleton.hung_as(states[frame], body, states[beside])

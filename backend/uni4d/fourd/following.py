@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from uni4d.fourd.bodies.skeleton import Skeleton
 from uni4d.fourd.checkpoint import Checkpoint
 from uni4d.fourd.colors.appearance import color_change
 from uni4d.fourd.colors.color_change import ColorChange
@@ -19,7 +20,6 @@ from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.registration import Registration
 from uni4d.fourd.relevance import Floors, Relevance
 from uni4d.fourd.sight import Sight, floor_of
-from uni4d.fourd.skeleton import Skeleton
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.subject import Subject
 from uni4d.fourd.ties import Ties

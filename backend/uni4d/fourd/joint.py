@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from uni4d.fourd.articulated_path import articulated_path
 from uni4d.fourd.banded import BandedEquations
+from uni4d.fourd.bodies.articulated_path import articulated_path
+from uni4d.fourd.bodies.rigid_path import rigid_path
+from uni4d.fourd.bodies.skeleton import Skeleton
 from uni4d.fourd.checkpoint import Checkpoint, Kept
 from uni4d.fourd.elasticity import NormalEquations
 from uni4d.fourd.relevance import Relevance
-from uni4d.fourd.rigid_path import rigid_path
 from uni4d.fourd.sight import Pull, Sight
-from uni4d.fourd.skeleton import Skeleton
 from uni4d.fourd.states import NodeState
 from uni4d_shared.progress import Progress, section, silent
 

@@ -20,12 +20,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from uni4d.fourd.bodies.rigid_search import RigidSearch
 from uni4d.fourd.checkpoint import Checkpoint, Kept
 from uni4d.fourd.colors.tints import Palette, Tints
 from uni4d.fourd.elasticity import Elasticity, NormalEquations
 from uni4d.fourd.limbs import LimbSearch
 from uni4d.fourd.nodes import NodeGraph
-from uni4d.fourd.rigid import RigidSearch
 from uni4d.fourd.sight import Seen, Sight
 from uni4d.fourd.states import NodeState
 from uni4d_shared.progress import Progress, section, silent

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from uni4d.fourd import build_node_graph
-from uni4d.fourd.articulated_path import articulated_path
-from uni4d.fourd.body_equations import BodyEquations
+from uni4d.fourd.bodies.articulated_path import articulated_path
+from uni4d.fourd.bodies.body_equations import BodyEquations
+from uni4d.fourd.bodies.skeleton import Skeleton
 from uni4d.fourd.elasticity import Elasticity, NormalEquations, Stiffness
 from uni4d.fourd.layers import make_layers
 from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.relevance import Floors, Relevance
 from uni4d.fourd.rotations import best_turns, exponential
 from uni4d.fourd.sight import Sight
-from uni4d.fourd.skeleton import Skeleton
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
 from uni4d.fourd.ties import Ties

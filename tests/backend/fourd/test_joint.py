@@ -15,6 +15,7 @@ from torch import Tensor
 
 from uni4d.fourd import joint as joint_module
 from uni4d.fourd.banded import BandedEquations
+from uni4d.fourd.bodies.rigid_path import corrected, rigid_path
 from uni4d.fourd.checkpoint import Checkpoint
 from uni4d.fourd.deformation import node_matrices, vertices_at
 from uni4d.fourd.elasticity import Elasticity, NormalEquations, Stiffness
@@ -22,7 +23,6 @@ from uni4d.fourd.joint import JointRegistration
 from uni4d.fourd.layers import make_layers
 from uni4d.fourd.nodes import NodeGraph, build_node_graph
 from uni4d.fourd.relevance import Floors, Relevance
-from uni4d.fourd.rigid_path import corrected, rigid_path
 from uni4d.fourd.rotations import best_turns, exponential
 from uni4d.fourd.sight import Sight
 from uni4d.fourd.states import NodeState

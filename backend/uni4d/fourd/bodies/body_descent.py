@@ -1,7 +1,7 @@
 """Rigid bodies, settled in several frames at once on the exact gradient of the pictures and the priors.
 
-As for one rigid body (:mod:`uni4d.fourd.rigid_path`), the curvature of a frame's colours is only where the
-descent begins, and exact gradients correct it from step to step. The damping may become next to nothing:
+As for one rigid body (:mod:`uni4d.fourd.bodies.rigid_path`), the curvature of a frame's colours is only where
+the descent begins, and exact gradients correct it from step to step. The damping may become next to nothing:
 along the lines of sight the pictures say a hundred times less than across, so that a damping by a hundredth
 of their curvature already stops all that has to move there.
 """
@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from uni4d.fourd.body_equations import BodyEquations, projected
+from uni4d.fourd.bodies.body_equations import BodyEquations, projected
+from uni4d.fourd.bodies.rigid_path import corrected
+from uni4d.fourd.bodies.skeleton import Skeleton
 from uni4d.fourd.elasticity import NormalEquations
 from uni4d.fourd.relevance import Relevance
-from uni4d.fourd.rigid_path import corrected
 from uni4d.fourd.sight import Pull, Sight
-from uni4d.fourd.skeleton import Skeleton
 from uni4d.fourd.states import NodeState
 
 __all__ = ["BodyDescent"]

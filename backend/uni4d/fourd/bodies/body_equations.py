@@ -27,7 +27,7 @@ class BodyEquations:
     """Of consecutive frames, in double precision."""
 
     def __init__(self, moves: Sequence[Tensor]) -> None:
-        """``moves``: of each frame ``[6 K, 6 B]``, see :meth:`uni4d.fourd.skeleton.Skeleton.moves`."""
+        """``moves``: of each frame ``[6 K, 6 B]``, see :meth:`uni4d.fourd.bodies.skeleton.Skeleton.moves`."""
         self._moves, self._frames, self._size = moves, len(moves), moves[0].shape[1]
         blocks = self._frames, self._size, self._size
         self._seen = torch.zeros(blocks, dtype=torch.float64)

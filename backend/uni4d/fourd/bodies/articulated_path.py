@@ -1,6 +1,6 @@
 """The clip as the motion of rigid bodies that hang on one another, where a mesh comes in loose pieces
-(:mod:`uni4d.fourd.skeleton`): far fewer numbers than those of all nodes, which the pictures tell more surely.
-Whether it was one, the costs of both say (:mod:`uni4d.fourd.relevance`).
+(:mod:`uni4d.fourd.bodies.skeleton`): far fewer numbers than those of all nodes, which the pictures tell more
+surely. Whether it was one, the costs of both say (:mod:`uni4d.fourd.relevance`).
 
 A piece that was lost in some frames stays lost, for it lies where nothing pulls it back. So frames that are
 explained worse than others are tried again, with one piece after the other hanging on its parent as it does
@@ -15,10 +15,10 @@ from itertools import groupby
 
 import torch
 
-from uni4d.fourd.body_descent import BodyDescent
+from uni4d.fourd.bodies.body_descent import BodyDescent
+from uni4d.fourd.bodies.skeleton import Skeleton
 from uni4d.fourd.relevance import Relevance
 from uni4d.fourd.sight import Sight
-from uni4d.fourd.skeleton import Skeleton
 from uni4d.fourd.states import NodeState
 from uni4d_shared.progress import Progress, section, silent
 

@@ -35,11 +35,15 @@ they do not cost less."""
 _SETTLED = 2e-4
 """Share of the cost; who gains less is done."""
 _WORSE = 1.3
-"""Times the median cost from which a frame is tried again …"""
-_STEPS = 4
-"""… by so many steps …"""
+"""Times the median cost from which a frame is tried again."""
+_SEARCHES, _TRIED, _STEPS = 8, 3, 4
+"""How often pieces are looked for; how many that may have been lost are settled, by how many steps."""
+_ELSEWHERE = 0.1
+"""Radians, and radii, by which a piece must have hung otherwise …"""
 _BETTER = 0.9995
-"""… and taken if all then costs less than this share."""
+"""… and the share of the cost that must be left when it hangs as before."""
+_MOST_NUMBERS = 60_000_000
+"""In the blocks of one system, about half a gigabyte; longer clips are left to the nodes."""
 
 
 @torch.no_grad()
@@ -55,7 +59,8 @@ def articulated_path(
     """The motion of rigid bodies nearest to ``states``, the first of which is given, settled in at most
     ``rounds`` steps, and half as many where lost pieces were found; ``None`` if it costs more than ``most``,
     as soon as that is clear. ``sight``: at the finest level."""
-    if skeleton.bodies < 2 or rounds < 1:
+    numbers = 3 * len(states) * (6 * skeleton.bodies) ** 2
+    if skeleton.bodies < 2 or rounds < 1 or numbers > _MOST_NUMBERS:
         return None
     path = _Path(sight, skeleton, relevance)
     rigid = [states[0], *(skeleton.stiffened(state) for state in states[1:])]
@@ -123,41 +128,49 @@ class _Path:
         return descent.states
 
     def repaired(self, states: list[NodeState], progress: Progress) -> list[NodeState]:
-        """``states``, or others where a piece had been lost."""
-        tell = _Tale(progress, "looking for lost pieces")
-        pictures = self.pictures(states)
-        bodies = sorted(self.skeleton.order[1:], key=self._size, reverse=True)
-        for number, body in enumerate(bodies):
-            tell.share = number / len(bodies)
-            for run, beside in list(_worse(pictures)):
-                tried = self._hung(states, body, run, beside, tell)
-                found = list(pictures)
-                for frame in run:
-                    found[frame] = self._picture(frame, tried[frame])
-                before = sum(pictures) + self.relevance.cost(states)
-                if sum(found) + self.relevance.cost(tried) < _BETTER * before:
-                    states, pictures = tried, found
+        """``states``, or others where pieces had been lost."""
+        tell, pictures = _Tale(progress, "looking for lost pieces"), self.pictures(states)
+        for number in range(_SEARCHES):
+            tell.share = number / _SEARCHES
+            better = self._better(states, pictures, tell)
+            if better is None:
+                break
+            states, pictures = better
         return states
 
-    def _hung(
-        self, states: list[NodeState], body: int, run: range, beside: int, tell: _Tale
-    ) -> list[NodeState]:
-        """``states``, with ``body`` hanging in ``run`` as in the frame ``beside``, settled there."""
-        hung = list(states)
-        for frame in run:
-            hung[frame] = self.skeleton.hung_as(states[frame], body, states[beside])
-        descent = self._descent(hung, run, _LITTLE, tell)
-        for _ in range(_STEPS):
-            descent.step(self.relevance)
-        return descent.states
+    def _better(
+        self, states: list[NodeState], pictures: list[float], tell: _Tale
+    ) -> tuple[list[NodeState], list[float]] | None:
+        """The first that costs less with one piece hung otherwise; with what its pictures cost."""
+        most = _BETTER * (sum(pictures) + self.relevance.cost(states))
+        for run, beside in _worse(pictures):
+            for hung in self._hung(states, run, beside, tell):
+                descent = self._descent(hung, run, _LITTLE, tell)
+                for _ in range(_STEPS):
+                    descent.step(self.relevance)
+                found = list(pictures)
+                for frame in run:
+                    found[frame] = self._picture(frame, descent.states[frame])
+                if sum(found) + self.relevance.cost(descent.states) < most:
+                    return descent.states, found
+        return None
+
+    def _hung(self, states: list[NodeState], run: range, beside: int, tell: _Tale) -> list[list[NodeState]]:
+        """``states``, with one piece hanging in ``run`` as in the frame ``beside``: those whose pictures cost
+        least as they are."""
+        found: list[tuple[float, list[NodeState]]] = []
+        for body in self.skeleton.order[1:]:
+            tell()
+            hung = list(states)
+            for frame in run:
+                hung[frame] = self.skeleton.hung_as(states[frame], body, states[beside])
+            moves = [hung[frame].steps_from(states[frame], self.skeleton.radius) for frame in run]
+            if max(float(move.abs().max()) for move in moves) > _ELSEWHERE:
+                found.append((sum(self._picture(frame, hung[frame]) for frame in run), hung))
+        return [hung for _, hung in sorted(found, key=lambda one: one[0])[:_TRIED]]
 
     def _descent(self, states: list[NodeState], frames: range, damping: float, tell: _Tale) -> BodyDescent:
         return BodyDescent(self.sight, self.skeleton, states, frames, damping, tell)
-
-    def _size(self, body: int) -> int:
-        """Nodes that move with it."""
-        moved = torch.tensor(self.skeleton.hanging_on(body))
-        return int(torch.isin(self.skeleton.body, moved).sum())
 
 
 def _worse(costs: list[float]) -> Iterator[tuple[range, int]]:

@@ -121,9 +121,9 @@ class JointRegistration:
             return found[0]
         if self._skeleton is None:
             return []
-        whole = self._sight, states, self._skeleton, self._relevance
-        most, own = _STEPS_OF_PIECES * rounds, section(progress, 0.4, 1.0)
-        return articulated_path(*whole, most, bent, own) or []
+        about = self._sight, states, self._skeleton, self._relevance
+        steps, own = _STEPS_OF_PIECES * rounds, section(progress, 0.4, 1.0)
+        return articulated_path(*about, steps, bent, own) or []
 
     def _seen(self, states: list[NodeState]) -> float:
         """The cost of the pictures."""

@@ -60,7 +60,7 @@ def articulated_path(
     ``rounds`` steps, and half as many where lost pieces were found; ``None`` if it costs more than ``most``,
     as soon as that is clear. ``sight``: at the finest level."""
     numbers = 3 * len(states) * (6 * skeleton.bodies) ** 2
-    if skeleton.bodies < 2 or rounds < 1 or numbers > _MOST_NUMBERS:
+    if min(skeleton.bodies, len(states)) < 2 or rounds < 1 or numbers > _MOST_NUMBERS:
         return None
     path = _Path(sight, skeleton, relevance)
     rigid = [states[0], *(skeleton.stiffened(state) for state in states[1:])]

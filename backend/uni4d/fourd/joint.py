@@ -94,13 +94,15 @@ class JointRegistration:
         """``states``, after at most ``rounds`` steps: from one rigid body for a start, or from rigid pieces,
         where that will do, and no further than that where the pictures are not far better explained in the
         end."""
+        if len(states) < 2:
+            return states
         checkpoint = checkpoint or Checkpoint()
         place = checkpoint.recall("joint", lambda kept: _read(kept, states, rounds))
         if place is None:
             rigid = self._rigid(states, rounds, section(progress, 0.0, 0.5))
             place = _Place(rigid or states, rigid, _DAMPING, 0)
         pulls = self._pulls(place.states, range(1, len(states))) if place.done < rounds else {}
-        while place.done < rounds and len(states) > 1:
+        while place.done < rounds:
             progress(0.5 + 0.5 * place.done / rounds, f"settling all frames together, round {place.done + 1}")
             softness = max(_SOFT ** (1.0 - place.done / (_FIRM_AFTER * rounds)), 1.0)
             relevance = self._relevance.softened(softness)

@@ -290,10 +290,6 @@ def test_what_bends_is_not_made_of_rigid_pieces(
     assert articulated_path(*whole, pictures) is None
 
 
-def test_one_frame_is_no_motion(scene: Scene, true: list[NodeState]) -> None:
-    assert scene.settled(true[:1]) is None
-
-
 def test_the_search_can_be_cancelled(scene: Scene, true: list[NodeState]) -> None:
     seen: list[str] = []
 

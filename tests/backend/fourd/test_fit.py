@@ -62,6 +62,20 @@ def test_few_splats_may_follow_for_many(studio: Callable[..., Any], walking: Cal
     assert found.metrics["psnr_foreground"] > found.metrics["psnr_foreground_static"] + 4.0
 
 
+@pytest.mark.parametrize("frames", [1, 2])
+def test_the_shortest_clips_are_fitted(
+    studio: Callable[..., Any], walking: Callable[..., Any], frames: int
+) -> None:
+    """A picture, and two."""
+    stage = studio(size=48)
+    clip = stage.film(walking, 8, shown=frames)
+    config = FitConfig(splats=600, nodes=20, static_iterations=20, iterations=10)
+    found = fit(stage.mesh, stage.views(), stage.alignment(), clip, config)
+    assert found.result.motion.rotations.shape[0] == frames
+    moved = vertices_at(found.result, 0.0) - stage.mesh.vertices
+    assert np.abs(moved).max() < 0.05 * np.ptp(stage.mesh.vertices)
+
+
 def test_any_number_of_threads_gives_the_same_fit(
     studio: Callable[..., Any], walking: Callable[..., Any]
 ) -> None:

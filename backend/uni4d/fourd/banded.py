@@ -33,7 +33,7 @@ class BandedEquations:
 
     def add(self, frame: int, seen: NormalEquations, held: NormalEquations) -> None:
         """Add what the pictures say of one frame, and what else holds it; only the former is damped."""
-        self._seen[frame], self._held[frame] = self._dense(seen), self._dense(held)
+        self._seen[frame], self._held[frame] = seen.dense().double(), held.dense().double()
         self._gradient[frame] += (seen.gradient + held.gradient).reshape(-1).double()
 
     def tie(self, first: int, coefficients: Sequence[float], weights: Tensor, residuals: Tensor) -> None:
@@ -97,10 +97,6 @@ class BandedEquations:
         diagonal += self._diagonal[frame]
         diagonal += _FIRM * (diagonal + diagonal.mean())
         return block
-
-    def _dense(self, equations: NormalEquations) -> Tensor:
-        blocks = equations.hessian.reshape(self._nodes, self._nodes, 6, 6)
-        return blocks.permute(0, 2, 1, 3).reshape(self._size, self._size).double()
 
 
 def _solved(triangle: Tensor, right: Tensor, *, upper: bool) -> Tensor:

@@ -77,10 +77,14 @@ class NormalEquations:
             for second, other in ends:
                 self.hessian.index_add_(0, first * self.nodes + second, weighted.transpose(1, 2) @ other)
 
+    def dense(self) -> Tensor:
+        """H as one matrix ``[6 K, 6 K]``."""
+        blocks = self.hessian.reshape(self.nodes, self.nodes, 6, 6)
+        return blocks.permute(0, 2, 1, 3).reshape(6 * self.nodes, 6 * self.nodes)
+
     def solved(self, damping: float) -> Tensor:
         """``[K, 6]``: the step, with ``damping`` times the diagonal added (Levenberg & Marquardt)."""
-        size = 6 * self.nodes
-        dense = self.hessian.reshape(self.nodes, self.nodes, 6, 6).permute(0, 2, 1, 3).reshape(size, size)
+        dense = self.dense()
         diagonal = dense.diagonal()
         dense = dense + torch.diag(damping * diagonal + 1e-4 * diagonal.mean())
         factor = torch.linalg.cholesky(dense)

@@ -181,4 +181,4 @@ def _shade(layers: Sequence[Sequence[Layer]], shading: Shading | None) -> None:
 
 def _cost(sight: Sight, states: list[NodeState]) -> float:
     """Of the colours, over all frames, without the tints, which can mimic shades."""
-    return sum(sight.cost(frame, sight.look(state, frame)) for frame, state in enumerate(states))
+    return sum(sight.costs(states))

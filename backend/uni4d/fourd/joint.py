@@ -112,12 +112,14 @@ class JointRegistration:
             if softness == 1.0 and gained < _SETTLED * before:
                 place = replace(place, done=rounds)
             checkpoint.keep("joint", place.tensors, done=place.done == rounds)
-        simple = bool(place.rigid) and self._seen(place.rigid) < _SIMPLER * self._seen(place.states)
-        return place.rigid if simple else place.states
+        if not place.rigid:
+            return place.states
+        simple, bent = (sum(self._sight.costs(found)) for found in (place.rigid, place.states))
+        return place.rigid if simple < _SIMPLER * bent else place.states
 
     def _rigid(self, states: list[NodeState], rounds: int, progress: Progress) -> list[NodeState]:
         """One rigid body, or rigid pieces, where that explains the clip with less; else nothing."""
-        bent = self._seen(states) + self._relevance.cost(states)
+        bent = sum(self._sight.costs(states)) + self._relevance.cost(states)
         found = rigid_path(self._sight, states, self._radius, bent, section(progress, 0.0, 0.4))
         if found is not None and found[1] + self._relevance.cost(found[0]) < bent:
             return found[0]
@@ -126,11 +128,6 @@ class JointRegistration:
         about = self._sight, states, self._skeleton, self._relevance
         steps, own = _STEPS_OF_PIECES * rounds, section(progress, 0.4, 1.0)
         return articulated_path(*about, steps, bent, own) or []
-
-    def _seen(self, states: list[NodeState]) -> float:
-        """The cost of the pictures."""
-        seen = (self._sight.look(state, frame) for frame, state in enumerate(states))
-        return sum(self._sight.cost(frame, look) for frame, look in enumerate(seen))
 
     def _cost(self, states: list[NodeState], pulls: dict[int, Pull], relevance: Relevance) -> float:
         return sum(pull.cost for pull in pulls.values()) + relevance.cost(states)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from typing import NamedTuple
@@ -147,6 +148,10 @@ class Sight:
         """Robust difference from the frame, in units of the noise, summed over the observations of all
         cameras: comparable with the priors."""
         return float(self._loss(frame, seen.rendered))
+
+    def costs(self, states: Sequence[NodeState]) -> list[float]:
+        """Of all frames, with the nodes in ``states``."""
+        return [self.cost(frame, self.look(state, frame)) for frame, state in enumerate(states)]
 
     def _loss(self, frame: int, rendered: list[Rendered]) -> Tensor:
         costs = [

@@ -31,7 +31,7 @@ from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting import BoundSplats
 from uni4d.splatting.binding import quaternions_from_matrices
 from uni4d.splatting.projection import rotation_matrices
-from uni4d_shared.progress import Cancelled
+from uni4d_shared.progress import Cancelled, Progress, silent
 
 from .conftest import Studio
 
@@ -75,23 +75,20 @@ class Scene:
         return Relevance(elasticity, self.radius, Floors.seen_at(self.sight.pixels))
 
     def cost(self, states: list[NodeState]) -> float:
-        pictures = sum(self.sight.cost(frame, self.sight.look(s, frame)) for frame, s in enumerate(states))
-        return pictures + self.relevance.cost(states)
+        return sum(self.sight.costs(states)) + self.relevance.cost(states)
 
-    def error(self, states: list[NodeState], motion: Callable[..., Any] = stride) -> float:
+    def error(self, states: list[NodeState]) -> float:
         """Mean distance of the splats from where they are, in radii."""
         away = []
         for frame, state in enumerate(states):
-            moved = motion(self.mesh.vertices, frame / 24)
+            moved = stride(self.mesh.vertices, frame / 24)
             true = self.bound.carried(torch.from_numpy(moved)).means
             away.append((self.sight.carried(state).means - true).norm(dim=1).mean())
         return float(torch.stack(away).mean()) / self.radius
 
-    def settled(
-        self, states: list[NodeState], rounds: int = 12, progress: Callable[..., None] = lambda *_: None
-    ) -> list[NodeState] | None:
+    def settled(self, states: list[NodeState], progress: Progress = silent) -> list[NodeState] | None:
         bent = 10 * self.cost(states)
-        return articulated_path(self.sight, states, self.skeleton, self.relevance, rounds, bent, progress)
+        return articulated_path(self.sight, states, self.skeleton, self.relevance, 12, bent, progress)
 
 
 def filmed(stage: Studio, bound: BoundSplats, motion: Callable[..., Any]) -> Scene:
@@ -271,9 +268,7 @@ def test_a_lost_leg_is_found_again(scene: Scene, true: list[NodeState]) -> None:
     assert max(float(turn.norm(dim=1).max()) for turn in turns) < 0.3
 
 
-def test_what_bends_is_not_made_of_rigid_pieces(
-    studio: Callable[..., Any], refined: BoundSplats, scene: Scene
-) -> None:
+def test_what_bends_is_not_made_of_rigid_pieces(studio: Callable[..., Any], refined: BoundSplats) -> None:
     def bend(vertices: NDArray[np.float32], time: float) -> NDArray[np.float32]:
         angle = 3.0 * math.sin(2 * math.pi * time) * vertices[:, 1] / SCALE
         x, y = vertices[:, 0], vertices[:, 1]
@@ -286,8 +281,7 @@ def test_what_bends_is_not_made_of_rigid_pieces(
         places = torch.from_numpy(bend(bent.graph.nodes, frame / 24))
         states.append(NodeState(states[0].rotations, places))
     whole = bent.sight, states, bent.skeleton, bent.relevance, 12
-    pictures = sum(bent.sight.cost(frame, bent.sight.look(s, frame)) for frame, s in enumerate(states))
-    assert articulated_path(*whole, pictures) is None
+    assert articulated_path(*whole, sum(bent.sight.costs(states))) is None
 
 
 def test_the_search_can_be_cancelled(scene: Scene, true: list[NodeState]) -> None:

@@ -64,7 +64,7 @@ def articulated_path(
         return None
     path = _Path(sight, skeleton, relevance)
     rigid = [states[0], *(skeleton.stiffened(state) for state in states[1:])]
-    if sum(path.pictures(rigid)) > _HOPELESS * most:
+    if sum(sight.costs(rigid)) > _HOPELESS * most:
         return None
     settled = path.settled(rigid, rounds, most, section(progress, 0.0, 0.6))
     if settled is None:
@@ -72,7 +72,7 @@ def articulated_path(
     found = path.repaired(settled, section(progress, 0.6, 0.8))
     if found is not settled:
         settled = path.polished(found, rounds // 2, section(progress, 0.8, 1.0))
-    return settled if path.cost(settled) < most else None
+    return settled if sum(sight.costs(settled)) + relevance.cost(settled) < most else None
 
 
 @dataclass
@@ -92,16 +92,6 @@ class _Path:
     sight: Sight
     skeleton: Skeleton
     relevance: Relevance
-
-    def cost(self, states: list[NodeState]) -> float:
-        return sum(self.pictures(states)) + self.relevance.cost(states)
-
-    def pictures(self, states: list[NodeState]) -> list[float]:
-        """What each frame's picture costs."""
-        return [self._picture(frame, state) for frame, state in enumerate(states)]
-
-    def _picture(self, frame: int, state: NodeState) -> float:
-        return self.sight.cost(frame, self.sight.look(state, frame))
 
     def settled(
         self, states: list[NodeState], rounds: int, most: float, progress: Progress
@@ -129,7 +119,7 @@ class _Path:
 
     def repaired(self, states: list[NodeState], progress: Progress) -> list[NodeState]:
         """``states``, or others where pieces had been lost."""
-        tell, pictures = _Tale(progress, "looking for lost pieces"), self.pictures(states)
+        tell, pictures = _Tale(progress, "looking for lost pieces"), self.sight.costs(states)
         for number in range(_SEARCHES):
             tell.share = number / _SEARCHES
             better = self._better(states, pictures, tell)
@@ -149,8 +139,7 @@ class _Path:
                 for _ in range(_STEPS):
                     descent.step(self.relevance)
                 found = list(pictures)
-                for frame in run:
-                    found[frame] = self._picture(frame, descent.states[frame])
+                found[run.start : run.stop] = descent.pictures
                 if sum(found) + self.relevance.cost(descent.states) < most:
                     return descent.states, found
         return None
@@ -166,7 +155,8 @@ class _Path:
                 hung[frame] = self.skeleton.hung_as(states[frame], body, states[beside])
             moves = [hung[frame].steps_from(states[frame], self.skeleton.radius) for frame in run]
             if max(float(move.abs().max()) for move in moves) > _ELSEWHERE:
-                found.append((sum(self._picture(frame, hung[frame]) for frame in run), hung))
+                looks = ((frame, self.sight.look(hung[frame], frame)) for frame in run)
+                found.append((sum(self.sight.cost(*look) for look in looks), hung))
         return [hung for _, hung in sorted(found, key=lambda one: one[0])[:_TRIED]]
 
     def _descent(self, states: list[NodeState], frames: range, damping: float, tell: _Tale) -> BodyDescent:

@@ -52,9 +52,14 @@ class BodyDescent:
         self._look()
         self._curvature = [self._of_colors(frame) for frame in frames]
 
+    @property
+    def pictures(self) -> list[float]:
+        """What the picture of each unknown frame costs."""
+        return [pull.cost for pull in self._pulls]
+
     def cost(self, relevance: Relevance) -> float:
         """Of the pictures of the unknown frames, and of the priors of all."""
-        return sum(pull.cost for pull in self._pulls) + relevance.cost(self.states)
+        return sum(self.pictures) + relevance.cost(self.states)
 
     def step(self, relevance: Relevance) -> float:
         """One step; returns the share of the cost that it gained, 0 if no gain was to be found."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from uni4d.fourd.elasticity import NormalEquations
 
-__all__ = ["BodyEquations"]
+__all__ = ["BodyEquations", "projected"]
 
 _FIRM = 1e-6
 """Added to the diagonal, relative to it: what nothing determines stays."""
@@ -71,9 +71,7 @@ class BodyEquations:
 
 def projected(equations: NormalEquations, moves: Tensor) -> Tensor:
     """``[6 B, 6 B]``: the curvature of nodes, for bodies that take the nodes along by ``moves``."""
-    nodes = equations.nodes
-    blocks = equations.hessian.reshape(nodes, nodes, 6, 6).permute(0, 2, 1, 3)
-    return moves.T @ (blocks.reshape(6 * nodes, 6 * nodes).double() @ moves)
+    return moves.T @ (equations.dense().double() @ moves)
 
 
 def _band(blocks: np.ndarray) -> np.ndarray:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:  # the library renders with this package
 __all__ = ["ViewLoss", "refine_on_views", "splats_at_rest"]
 
 _WEIGHT_SSIM = 0.2
+_WEIGHT_SQUARES = 0.08
+"""Of the root mean square beside the mean amount: the few pixels that are far off, on rims and fine patterns,
+count for more. With three times as much clean pictures gain 0.2 dB more, but noise is learnt, too."""
 _WEIGHT_MASK = 0.5
 _WEIGHT_DEPTH = 0.3
 """Per (error / half the object's depth range), of which no more counts than …"""
@@ -192,7 +195,7 @@ class _Photograph:
     depth: Tensor
     """``[h, w]`` metres; 0 where there is none or where the pixel is not all covered."""
     share: float
-    """of the whole view's pixels, times how much the view counts"""
+    """of the whole view's pixels"""
     weight: float
     """how much the view counts"""
 
@@ -237,7 +240,7 @@ class ViewLoss:
         return len(self._photographs)
 
     def of_next(self, splats: SplatParameters, generator: torch.Generator) -> Tensor:
-        """L1, SSIM, mask and depth of the next view, over a random background (so that alpha is learnt)."""
+        """The next view's errors of colour, mask and depth, over a random background (so alpha is learnt)."""
         if not self.order:
             self.order = torch.randperm(len(self._photographs), generator=generator).tolist()
         view = self._photographs[self.order.pop()]
@@ -255,7 +258,8 @@ class ViewLoss:
         )
         if self._depth_unit > 0:
             loss = loss + _WEIGHT_DEPTH * self._depth_error(rendered, view)
-        return view.share * loss
+        far_off = view.share**0.5 * _root_mean_square(rendered.image - target)
+        return view.weight * (view.share * loss + _WEIGHT_SQUARES * far_off)
 
     def missed(self, splats: SplatParameters) -> Tensor:
         """``[N]`` by how much the views are missed where each splat is: Σ w e² over the pixels of all views,
@@ -282,6 +286,10 @@ class ViewLoss:
         return apart.clamp(max=_WORST_DEPTH).sum() / known.numel()
 
 
+def _root_mean_square(values: Tensor) -> Tensor:
+    return (values.square().mean() + 1e-12).sqrt()  # it has a gradient at zero, too
+
+
 def _cropped(image: NDArray[Any], depth: NDArray[Any], camera: Camera, weight: float) -> _Photograph:
     """The rectangle around the object; of a view that shows nothing, all of it."""
     covered = image[..., 3] > 0
@@ -300,6 +308,6 @@ def _cropped(image: NDArray[Any], depth: NDArray[Any], camera: Camera, weight: f
         premultiplied=rgba[..., :3] * rgba[..., 3:],
         mask=rgba[..., 3],
         depth=torch.from_numpy(np.where(solid, depth[part], 0.0).astype(np.float32)),
-        share=weight * float((bottom - top) * (right - left)) / (camera.width * camera.height),
+        share=float((bottom - top) * (right - left)) / (camera.width * camera.height),
         weight=weight,
     )

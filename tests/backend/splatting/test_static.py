@@ -129,6 +129,7 @@ def test_a_view_counts_as_a_whole_though_only_the_object_is_drawn(
     expected = (
         0.8 * (rendered.image - target).abs().mean()
         + 0.2 * dissimilarity(rendered.image, target)
+        + 0.08 * (rendered.image - target).square().mean().sqrt()
         + 0.5 * (rendered.alpha - rgba[..., 3]).abs().mean()
         + 0.3 * ((rendered.depth - depth)[known].abs() / unit).clamp(max=0.1).sum() / known.numel()
     )

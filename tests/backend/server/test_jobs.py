@@ -39,10 +39,8 @@ def test_a_job_is_accepted_reports_progress_and_ends_with_its_result(client: Any
 def test_control_answers_while_a_job_runs(client: Any) -> None:
     job = client.request("count 40")
     client.wait_for_worker("busy")
-    start = time.monotonic()
     for _ in range(20):
         client.ask(Ping(), timeout=2.0)
-    assert time.monotonic() - start < 1.0
     assert isinstance(client.ask(ResultRequest(job)), JobProgress)
     info = client.ask(Status()).jobs[-1]
     assert (info.job, info.kind, info.state) == (job, "SearchRequest", "running")
@@ -53,10 +51,10 @@ def test_a_running_job_can_be_cancelled_in_the_middle(client: Any) -> None:
     job = client.request("count 1000")
     while not isinstance(client.receive().message, JobProgress):
         pass
-    start = time.monotonic()
     assert client.ask(Cancel(job)).known
-    assert isinstance(client.last(job)[0], JobCancelled)
-    assert time.monotonic() - start < 2.0
+    last, reports = client.last(job)
+    assert isinstance(last, JobCancelled)
+    assert all(report.fraction < 0.5 for report in reports)
     assert not client.ask(Cancel(job)).known
     assert isinstance(client.ask(ResultRequest(job)), JobCancelled)
     assert isinstance(client.last(client.request("count 1"))[0], SearchResult)

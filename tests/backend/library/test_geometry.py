@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from harness.sample_meshes import CUBE, CUBE_MTL, checks_png, write_cube
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from uni4d.library.formats.gltf_reader import read_glb
@@ -243,6 +243,20 @@ def _triangle_document(**node: Any) -> tuple[dict[str, Any], bytes]:
     }, points.tobytes()
 
 
+def test_normals_and_coordinates_that_are_no_numbers_count_as_nothing() -> None:
+    document, binary = _triangle_document()
+    document["meshes"][0]["primitives"][0]["attributes"].update(NORMAL=1, TEXCOORD_0=2, COLOR_0=1)
+    document["accessors"] += [
+        {"bufferView": 1, "componentType": 5126, "count": 3, "type": kind} for kind in ("VEC3", "VEC2")
+    ]
+    document["bufferViews"].append({"buffer": 0, "byteOffset": 36, "byteLength": 36})
+    document["buffers"] = [{"byteLength": 72}]
+    odd = np.array([[0x7F81_0000, 0x7F80_0000, 0xFFC0_0000]] * 3, np.uint32).tobytes()
+    mesh = read_glb(_glb(document, binary + odd), NOWHERE)
+    samples = sample_surface(mesh, 20, 0)
+    assert np.isfinite(samples.normals).all() and np.isfinite(samples.colors).all()
+
+
 def test_node_transforms_apply_and_mirrors_keep_the_outside_out() -> None:
     document, binary = _triangle_document(translation=[0, 5, 0], scale=[-2, 1, 1])
     mesh = read_glb(_glb(document, binary), NOWHERE)
@@ -277,6 +291,7 @@ def test_a_broken_glb_is_named(tmp_path: Path, change: dict[str, Any], words: st
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 400))
+@example(b"\x81\x7f", 378)  # a signalling NaN among the places
 def test_damaged_bytes_never_crash_the_readers(noise: bytes, place: int) -> None:
     document, binary = _triangle_document()
     whole = bytearray(_glb(document, binary))

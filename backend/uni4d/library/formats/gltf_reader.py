@@ -153,20 +153,20 @@ class GltfDocument:
         if "KHR_draco_mesh_compression" in primitive.get("extensions", {}):
             raise ValueError("its geometry is Draco-compressed; export it uncompressed")
         attributes = primitive["attributes"]
-        positions = self.accessor(attributes["POSITION"]).astype(np.float64)
-        count = len(positions)
+        positions = self.accessor(attributes["POSITION"])
+        if not np.isfinite(positions).all():  # before a cast, which warns of some NaNs
+            raise ValueError("a vertex is not a finite number")
+        positions, count = positions.astype(np.float64), len(positions)
         faces = self.accessor(primitive["indices"]) if "indices" in primitive else np.arange(count)
         faces = faces.reshape(-1)[: len(faces) // 3 * 3].reshape(-1, 3).astype(np.int64)
         if len(faces) == 0 or faces.max(initial=0) >= count:
             raise ValueError("a triangle names a vertex that does not exist")
-        if not np.isfinite(positions).all():
-            raise ValueError("a vertex is not a finite number")
         linear = matrix[:3, :3]
         vertices = positions @ linear.T + matrix[:3, 3]
         if np.linalg.det(linear) < 0:  # a mirrored node turns its triangles inside out
             faces = faces[:, ::-1]
         if "NORMAL" in attributes:
-            normals = self.accessor(attributes["NORMAL"]).astype(np.float64) @ np.linalg.pinv(linear)
+            normals = self._finite(attributes["NORMAL"]).astype(np.float64) @ np.linalg.pinv(linear)
         else:
             normals = _vertex_normals(vertices, faces)
         length = np.linalg.norm(normals, axis=1, keepdims=True)
@@ -186,7 +186,7 @@ class GltfDocument:
         channel = f"TEXCOORD_{transform.get('texCoord', texture.get('texCoord', 0))}"
         if channel not in attributes:
             return np.zeros((count, 2), np.float32)
-        uv = self.accessor(attributes[channel], normalise=True).astype(np.float32)
+        uv = self._finite(attributes[channel], normalise=True).astype(np.float32)
         if transform:
             angle = transform.get("rotation", 0.0)
             turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -196,9 +196,13 @@ class GltfDocument:
     def _tint(self, attributes: dict[str, int]) -> Array | None:
         if "COLOR_0" not in attributes:
             return None
-        color = self.accessor(attributes["COLOR_0"], normalise=True).astype(np.float32)
+        color = self._finite(attributes["COLOR_0"], normalise=True).astype(np.float32)
         alpha = color[:, 3:] if color.shape[1] == 4 else np.ones((len(color), 1), np.float32)
         return np.concatenate([srgb_from_linear(color[:, :3]), alpha], axis=1).astype(np.float32)
+
+    def _finite(self, index: int, *, normalise: bool = False) -> Array:
+        """The values of an accessor, of which those that are no finite numbers count as 0."""
+        return np.nan_to_num(self.accessor(index, normalise=normalise), nan=0.0, posinf=0.0, neginf=0.0)
 
     def accessor(self, index: int, *, normalise: bool = False) -> Array:
         """The values of an accessor, ``[count, width]`` (``[count]`` for scalars)."""

@@ -134,8 +134,10 @@ def test_nobody_there(free_ports: Callable[[int], list[int]]) -> None:
     client = Client(work, control)
     try:
         jobs = Jobs(client)
+        started = time.monotonic()
         with pytest.raises(Uni4DError, match="No backend answers") as caught:
             jobs.wait_for_backend()
+        assert time.monotonic() - started < 6.0
         assert "uni4d serve" in caught.value.cure
     finally:
         client.close()

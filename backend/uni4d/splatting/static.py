@@ -251,14 +251,15 @@ class ViewLoss:
             low_pass=self._low_pass,
             antialiased=self._antialiased,
         )
+        apart = rendered.image - target
         loss = (
-            (1.0 - _WEIGHT_SSIM) * (rendered.image - target).abs().mean()
+            (1.0 - _WEIGHT_SSIM) * apart.abs().mean()
             + _WEIGHT_SSIM * dissimilarity(rendered.image, target)
             + _WEIGHT_MASK * (rendered.alpha - view.mask).abs().mean()
         )
         if self._depth_unit > 0:
             loss = loss + _WEIGHT_DEPTH * self._depth_error(rendered, view)
-        far_off = view.share**0.5 * _root_mean_square(rendered.image - target)
+        far_off = view.share**0.5 * _root_mean_square(apart)
         return view.weight * (view.share * loss + _WEIGHT_SQUARES * far_off)
 
     def missed(self, splats: SplatParameters) -> Tensor:

@@ -41,7 +41,8 @@ def test_control_answers_while_a_job_runs(client: Any) -> None:
     client.wait_for_worker("busy")
     for _ in range(20):
         client.ask(Ping(), timeout=2.0)
-    assert isinstance(client.ask(ResultRequest(job)), JobProgress)
+    now = client.ask(ResultRequest(job))
+    assert isinstance(now, JobProgress) and now.fraction < 0.5  # one of its two seconds
     info = client.ask(Status()).jobs[-1]
     assert (info.job, info.kind, info.state) == (job, "SearchRequest", "running")
     assert isinstance(client.last(job)[0], SearchResult)
@@ -54,7 +55,7 @@ def test_a_running_job_can_be_cancelled_in_the_middle(client: Any) -> None:
     assert client.ask(Cancel(job)).known
     last, reports = client.last(job)
     assert isinstance(last, JobCancelled)
-    assert all(report.fraction < 0.5 for report in reports)
+    assert all(report.fraction < 0.04 for report in reports)  # two of its fifty seconds
     assert not client.ask(Cancel(job)).known
     assert isinstance(client.ask(ResultRequest(job)), JobCancelled)
     assert isinstance(client.last(client.request("count 1"))[0], SearchResult)

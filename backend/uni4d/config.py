@@ -282,7 +282,9 @@ class FitConfig:
     rounds: int = _bounded(10, 0, 200)
     """Gauss-Newton steps of all frames together."""
     iterations: int = _bounded(300, 0, 100_000)
-    """Steps of the last descent, of one frame each, which polishes the splats' looks, too."""
+    """Steps of the last descent on the motion, of one or two frames each."""
+    look_iterations: int = _bounded(120, 0, 20_000)
+    """Steps on the photographs and the frames in turn, which refine the splats' looks in motion."""
     finer: int = _bounded(1, 1, 4)
     """The fit draws its pictures that many times as wide and averages them; give 2 with photographs that are
     twice as wide as the clip, for the sharpest silhouettes."""

@@ -1,6 +1,7 @@
 """What is compared in the reconstruction benchmark: ways to get moving splats from a filmed scene.
 
 ``oracle`` is given the true vertices and the true light, and shows what the splats at rest are worth;
+``oracle-four`` is given them, too, and lets the splats look at four clips: what they could be worth.
 ``four-cameras`` and ``one-camera`` are the fit (:func:`uni4d.fourd.fit`) of the clips; ``hexplane-…`` deforms
 the same splats at rest by HexPlane; ``per-frame-…`` fits them to every frame anew, each from the rest pose.
 The last two spend as many rendering steps as the fit is configured to.
@@ -14,24 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import attrs
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from torch import Tensor
 
 from uni4d.config import FitConfig
-from uni4d.evaluation.reconstruction_motions import GLOW_COLOR, Body
+from uni4d.evaluation.reconstruction_oracle import Oracle, bytes_of
 from uni4d.evaluation.reconstruction_truth import Truth
-from uni4d.fourd.colors.shading import Shading, shading_of
 from uni4d.fourd.fit import renderings
 from uni4d.fourd.targets import Targets, clip_camera, pyramid
-from uni4d.library.geometry import srgb_from_linear
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters
 from uni4d_shared.cameras import bounding_sphere
-from uni4d_shared.conventions import linear_from_srgb
 from uni4d_shared.progress import Progress, section
 from uni4d_shared.types import Gaussians4D, Splats
 
@@ -73,45 +69,12 @@ def cameras_of(names: Sequence[str]) -> int:
     return max(ARMS[name].cameras for name in names)
 
 
-# --- the oracle ---------------------------------------------------------------------------------------
+def _oracle(cameras: int) -> Callable[[Truth, FitConfig, Progress], Moving]:
+    def make(truth: Truth, config: FitConfig, progress: Progress) -> Moving:
+        oracle = Oracle.of(truth, _at_rest(truth, config, section(progress, 0.0, 0.6)))
+        return oracle.refined(cameras, config, section(progress, 0.6, 1.0)) if cameras else oracle
 
-
-@dataclass(frozen=True)
-class _Oracle:
-    truth: Truth
-    bound: BoundSplats
-    body: Body
-    shading: Shading | None = None
-    """How the light of the photographs falls on what has turned."""
-    iterations: int = 0
-
-    @property
-    def megabytes(self) -> float:
-        return (_bytes(self.bound.splats) + self.truth.vertices.nbytes) / 1e6
-
-    def vertices_at(self, time: float) -> Array:
-        return self.truth.vertices_at(time)
-
-    def splats_at(self, time: float) -> Splats:
-        carried = self.bound.carried(torch.from_numpy(self.vertices_at(time).copy()))
-        moved = self.bound.splats.replaced(means=carried.means, quaternions=carried.quaternions)
-        shown = moved.activated()
-        if self.shading is not None:
-            lit = self.shading.relit(self.bound.splats.colors.detach(), *carried)
-            shown = attrs.evolve(shown, colors=lit.numpy())
-        glow = self.truth.scene.motion.glow
-        if glow is None:
-            return shown
-        materials = self.truth.mesh.face_material[self.bound.face_index.numpy()]
-        amounts = glow(self.body, time / len(self.truth.clips[0].frames))[materials][:, None]
-        light = (1.0 - amounts) * linear_from_srgb(shown.colors) + amounts * np.array(GLOW_COLOR)
-        return attrs.evolve(shown, colors=srgb_from_linear(light))
-
-
-def _oracle(truth: Truth, config: FitConfig, progress: Progress) -> Moving:
-    bound = _at_rest(truth, config, progress)
-    shading = shading_of(truth.mesh, bound, truth.views, bounding_sphere(truth.mesh.vertices)[1])
-    return _Oracle(truth, bound, Body(truth.mesh), shading)
+    return make
 
 
 # --- the fit ------------------------------------------------------------------------------------------
@@ -188,7 +151,7 @@ def _hexplane(cameras: int) -> Callable[[Truth, FitConfig, Progress], Moving]:
         steps = budget(config, len(targets[0].images))
         fitted = fit_hexplane(bound, targets, steps, progress=section(progress, 0.2, 1.0), seed=config.seed)
         planes = sum(parameter.nbytes for parameter in fitted.field.parameters())
-        return _Free(truth, fitted.splats, fitted.at, steps, planes + _bytes(fitted.splats))
+        return _Free(truth, fitted.splats, fitted.at, steps, planes + bytes_of(fitted.splats))
 
     return make
 
@@ -213,7 +176,7 @@ def _per_frame(cameras: int) -> Callable[[Truth, FitConfig, Progress], Moving]:
         def at(time: float) -> SplatParameters:
             return fitted[min(int(time), frames - 1)]  # nothing is known between frames
 
-        kept = sum(_bytes(splats) for splats in fitted)
+        kept = sum(bytes_of(splats) for splats in fitted)
         return _Free(truth, bound.splats.detached(), at, steps, kept)
 
     return make
@@ -260,13 +223,6 @@ def _targets(truth: Truth, cameras: int) -> list[Targets]:
     return [pyramid(clip, clip_camera(clip, key))[-1] for clip in truth.clips[:cameras]]
 
 
-def _bytes(splats: SplatParameters) -> int:
-    tensors: list[Tensor] = [
-        *(splats.means, splats.quaternions, splats.log_scales, splats.opacity_logits, splats.coefficients)
-    ]
-    return sum(tensor.nbytes for tensor in tensors)
-
-
 @dataclass(frozen=True)
 class _Arm:
     make: Callable[[Truth, FitConfig, Progress], Moving]
@@ -275,7 +231,8 @@ class _Arm:
 
 
 ARMS: dict[str, _Arm] = {
-    "oracle": _Arm(_oracle, 1),
+    "oracle": _Arm(_oracle(0), 1),
+    "oracle-four": _Arm(_oracle(4), 4),
     "four-cameras": _Arm(_fit(4), 4),
     "hexplane-four": _Arm(_hexplane(4), 4),
     "per-frame-four": _Arm(_per_frame(4), 4),

@@ -6,8 +6,9 @@
 3. Shades that wander as things turn in the light of the photographs (:mod:`uni4d.fourd.colors.shading`), and
    other changes of colour, such as a lamp's, of low rank over time (:mod:`uni4d.fourd.colors.appearance`).
 4. All frames together: by Gauss-Newton under priors that are learnt over the clip (:mod:`uni4d.fourd.joint`),
-   then, with the splats' own looks, by gradient descent through the rasteriser (:mod:`uni4d.fourd.descent`),
-   under a Gaussian process over time (:mod:`uni4d_shared.trajectories`).
+   then by gradient descent through the rasteriser (:mod:`uni4d.fourd.descent`), under a Gaussian process over
+   time (:mod:`uni4d_shared.trajectories`).
+5. The splats' looks, refined on photographs and frames in turn (:mod:`uni4d.fourd.looks`).
 
 The fit knows the frames and the cameras, never what made them.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,22 +26,25 @@ from uni4d.config import FitConfig
 from uni4d.fourd.certainty import deviations
 from uni4d.fourd.checkpoint import Checkpoint
 from uni4d.fourd.colors.color_change import ColorChange
+from uni4d.fourd.deformation import vertices_at
 from uni4d.fourd.descent import Descent
 from uni4d.fourd.fingerprint import fingerprint
-from uni4d.fourd.following import followed_by, shown_change
+from uni4d.fourd.following import followed_by, relaid, shown_change
 from uni4d.fourd.joint import RENDERINGS_PER_ROUND
 from uni4d.fourd.layers import Layer
+from uni4d.fourd.looks import Looks
 from uni4d.fourd.metrics import foreground_psnr
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.registration import RENDERINGS_PER_FRAME
+from uni4d.fourd.sight import Sight
 from uni4d.fourd.subject import Subject
 from uni4d.fourd.ties import Ties
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.rasterise import render
-from uni4d.splatting.static import ViewLoss
 from uni4d.splatting.threads import kernels_alone
+from uni4d.splatting.view_loss import ViewLoss
 from uni4d_shared.messages import FitResult
 from uni4d_shared.progress import Progress, section, silent
 from uni4d_shared.types import Alignment, Clip, Gaussians4D, Mesh, NodeMotion, ViewSet
@@ -62,7 +67,7 @@ def fit(
     Deterministic for ``config.seed``, also when it was interrupted and goes on from its ``checkpoint``, which
     is empty in the end. Metrics, over all clips: ``psnr_foreground``
     and ``psnr_foreground_static`` (the same splats, not moved), both in dB as defined in
-    :func:`uni4d.fourd.metrics.foreground_psnr`; ``psnr_foreground_tracked`` (before the last stage);
+    :func:`uni4d.fourd.metrics.foreground_psnr`; ``psnr_foreground_tracked`` (before the last two stages);
     ``deviation`` (mean standard deviation of the nodes' places, % of the object's diameter); ``lamps`` (in
     whose light shades wander as things turn; 0 where they do not); ``seconds``, ``iterations``, ``splats``,
     ``nodes``.
@@ -81,35 +86,49 @@ def fit(
         moved = _by_hexplane(subject, bound, layers[-1], checkpoint, section(progress, 0.21, 0.97))
         return _result(subject, bound, bound.splats, moved, checkpoint)
     followed = followed_by(subject, bound, layers, checkpoint, section(progress, 0.2, 0.7))
-    motion, finest = MotionParameters(subject.graph, followed.states, subject.radius), layers[-1][0]
+    motion = MotionParameters(subject.graph, followed.states, subject.radius)
     for layer in (own for level in layers for own in level):
         layer.change = followed.change
     tracked = _rendered_psnr(layers[-1], motion, films)
     descent = Descent(motion, Ties.of(subject.graph), layers, config.length_scale)
-    look = ViewLoss(views, weights=subject.weights)
-    polished = descent.run(config.iterations, look, config.seed, section(progress, 0.7, 0.96), checkpoint)
+    descent.run(config.iterations, config.seed, section(progress, 0.7, 0.85), checkpoint)
+    seen = ViewLoss(views, weights=subject.weights)
+    looks = Looks(bound, seen, views.cameras, layers[-1], _vertices(subject, motion), config.seed)
+    bound = looks.refined(config.look_iterations, section(progress, 0.85, 0.96), checkpoint)
     progress(0.96, "measuring")
     states = motion.states()
     uncertain = deviations(followed.sight, states, config.length_scale, subject.radius)
+    final = relaid(subject, bound, layers[-1])
+    sight, shading = Sight(final, subject.graph, subject.radius), final[0].shading
     moved = _Moved(
         motion.exported(subject.graph, config.length_scale, uncertain),
         {
-            "psnr_foreground": _rendered_psnr(layers[-1], motion, films),
-            "psnr_foreground_static": _still_psnr(layers[-1], films),
+            "psnr_foreground": _rendered_psnr(final, motion, films),
+            "psnr_foreground_static": _still_psnr(final, films),
             "psnr_foreground_tracked": tracked,
             "deviation": 50.0 * float(uncertain.mean()) / subject.radius,
-            "lamps": float(0 if finest.shading is None else len(finest.shading.light.directions)),
+            "lamps": float(0 if shading is None else len(shading.light.directions)),
         },
-        shown_change(finest, [followed.sight.carried(state) for state in states], followed.change),
+        shown_change(final[0], [sight.carried(state) for state in states], followed.change),
     )
-    result = _result(subject, bound, polished, moved, checkpoint)
+    result = _result(subject, bound, bound.splats, moved, checkpoint)
     progress(1.0, f"fitted, {result.metrics['psnr_foreground']:.1f} dB")
     return result
 
 
 def renderings(config: FitConfig, frames: int) -> int:
     """Pictures that a fit of one clip draws: the budget of what it is compared with."""
-    return config.iterations + (RENDERINGS_PER_FRAME + RENDERINGS_PER_ROUND * config.rounds) * frames
+    per_frame = RENDERINGS_PER_FRAME + RENDERINGS_PER_ROUND * config.rounds
+    return config.iterations + config.look_iterations + per_frame * frames
+
+
+@torch.no_grad()
+def _vertices(subject: Subject, motion: MotionParameters) -> list[Tensor]:
+    """``[P, 3]`` of the mesh, frame by frame."""
+    graph, matrices = subject.graph, motion.matrices(torch.arange(len(motion.rotations)))
+    rest = torch.from_numpy(np.ascontiguousarray(subject.mesh.vertices, dtype=np.float32))
+    nodes, weights = torch.from_numpy(graph.vertex_nodes).long(), torch.from_numpy(graph.vertex_weights)
+    return [vertices_at(rest, nodes, weights, own) for own in matrices]
 
 
 class _Moved(NamedTuple):

@@ -26,7 +26,7 @@ from uni4d.fourd.ties import Ties
 from uni4d.splatting.binding import BoundSplats, Carried
 from uni4d_shared.progress import Progress, section
 
-__all__ = ["Followed", "followed_by", "shown_change"]
+__all__ = ["Followed", "followed_by", "relaid", "shown_change"]
 
 _PERHAPS = 1.5
 """Times their cost that frames may have in wandering shades, where the nodes are without, for it to be worth
@@ -149,14 +149,23 @@ def followed_by(
     states, changes = following.followed(own, checkpoint, section(progress, 0.2, 1.0))
     shading = own[-1][0].shading
     if few is not bound and shading is not None:
-        about = (subject.mesh, bound, subject.views, subject.radius)
-        _shade(layers, shading_of(*about, light=shading.light))
+        _shade(layers, _cast_on(subject, bound, shading))
     sight, change = Sight(layers[-1], subject.graph, subject.radius), None
     if changes:
         placed = [sight.carried(state) for state in states]
         palette = following.palette if few is bound else subject.palette(bound)
         change = color_change(layers[-1], placed, subject.radius, palette)
     return Followed(states, change, sight)
+
+
+def relaid(subject: Subject, bound: BoundSplats, layers: list[Layer]) -> list[Layer]:
+    """The finest ``layers``, one per clip, of splats that are ``bound`` in the places of theirs."""
+    shading = layers[0].shading
+    new = subject.layers(bound)[-1]
+    for layer, old in zip(new, layers, strict=True):
+        layer.change = old.change
+    _shade([new], None if shading is None else _cast_on(subject, bound, shading))
+    return new
 
 
 def shown_change(layer: Layer, placed: Sequence[Carried], change: ColorChange | None) -> ColorChange | None:
@@ -172,6 +181,11 @@ def shown_change(layer: Layer, placed: Sequence[Carried], change: ColorChange | 
     if change is not None:
         basis, weights = torch.cat([change.basis, basis]), torch.cat([change.weights, weights], dim=1)
     return ColorChange(basis, weights, count)
+
+
+def _cast_on(subject: Subject, bound: BoundSplats, shading: Shading) -> Shading | None:
+    """The same light on other splats."""
+    return shading_of(subject.mesh, bound, subject.views, subject.radius, light=shading.light)
 
 
 def _shade(layers: Sequence[Sequence[Layer]], shading: Shading | None) -> None:

@@ -62,10 +62,13 @@ class Layer:
     ) -> Rendered:
         """The splats at given places ``[N, 3]``, ``[N, 4]``, with colours ``[N, 3]`` added to theirs, and
         ``grown`` ``[N]`` times as large."""
-        splats = self.splats
-        scales = splats.scales if grown is None else splats.scales * grown[:, None]
+        scales = self.splats.scales if grown is None else self.splats.scales * grown[:, None]
+        return self.shown(means, quaternions, scales, self.colors(means, quaternions, added))
+
+    def shown(self, means: Tensor, quaternions: Tensor, scales: Tensor, colors: Tensor) -> Rendered:
+        """The splats at places ``[N, 3]``, ``[N, 4]``, of sizes ``[N, 3]`` and colours ``[N, 3]``."""
         return rasterise(
-            *(means, quaternions, scales, splats.opacities, self.colors(means, quaternions, added)),
+            *(means, quaternions, scales, self.splats.opacities, colors),
             *(self.targets.camera, self.targets.background),
             finer=min(self.finer * self.coarser, _FINEST_DRAWING),
         )

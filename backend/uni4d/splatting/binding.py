@@ -18,6 +18,7 @@ from uni4d.splatting.model import SplatParameters
 __all__ = [
     "BoundSplats",
     "Carried",
+    "Ride",
     "multiply_quaternions",
     "quaternions_from_matrices",
     "triangle_frames",
@@ -30,6 +31,26 @@ class Carried(NamedTuple):
 
     means: Tensor  # [N, 3]
     quaternions: Tensor  # [N, 4] wxyz
+
+
+@dataclass(frozen=True)
+class Ride:
+    """How a moved mesh carries whatever splats there are at its splats' places."""
+
+    before: Tensor
+    """``[N, 3]`` the places on the surface at rest …"""
+    now: Tensor
+    """``[N, 3]`` … and when it has moved."""
+    turns: Tensor
+    """``[N, 4]`` unit quaternions, by which the triangles have turned."""
+
+    def placed(self, splats: SplatParameters) -> Carried:
+        """Where ``splats`` at rest are now; differentiable in their means and quaternions."""
+        offsets = splats.means - self.before
+        w, axis = self.turns[:, :1], self.turns[:, 1:]
+        half = torch.linalg.cross(axis, offsets)
+        turned = offsets + 2.0 * (w * half + torch.linalg.cross(axis, half))  # u v u*, u = (w, axis)
+        return Carried(self.now + turned, multiply_quaternions(self.turns, splats.quaternions))
 
 
 @dataclass(frozen=True)
@@ -71,6 +92,15 @@ class BoundSplats:
             frames = triangle_frames(self.vertices[self.corners])
             quaternions, moved = turned_with(edges, frames, self.splats.quaternions, offsets)
         return Carried(self.anchors(vertices) + moved[0], quaternions[0])
+
+    @torch.no_grad()
+    def ride(self, vertices: Tensor) -> Ride:
+        """What :meth:`carried` does to the splats as they are, for others in their places; ``vertices``
+        ``[P, 3]`` of the moved mesh."""
+        corners, frames = vertices[self.corners], triangle_frames(self.vertices[self.corners])
+        straight, none = torch.eye(1, 4).repeat(len(self), 1), torch.zeros(len(self), 3)
+        turns, _ = turned_with(corners[None, :, 1:] - corners[None, :, :1], frames, straight, none)
+        return Ride(self.anchors(self.vertices), self.anchors(vertices), turns[0])
 
 
 def turned_with(

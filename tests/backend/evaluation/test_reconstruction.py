@@ -16,7 +16,6 @@ from harness import toy_asset
 from harness.blenders import RealBlender
 
 from uni4d.config import FitConfig
-from uni4d.evaluation import reconstruction_arms
 from uni4d.evaluation.reconstruction import (
     ReconstructionSettings,
     compare_reconstructions,
@@ -24,6 +23,7 @@ from uni4d.evaluation.reconstruction import (
 )
 from uni4d.evaluation.reconstruction_arms import make_arm
 from uni4d.evaluation.reconstruction_motions import MOTIONS, Body, Motion
+from uni4d.evaluation.reconstruction_oracle import Oracle
 from uni4d.evaluation.reconstruction_report import write_reconstruction_report
 from uni4d.evaluation.reconstruction_scenes import SCENES, Filming, Scene, scenes_of
 from uni4d.evaluation.reconstruction_truth import HeldOut, Truth, film
@@ -125,17 +125,23 @@ def test_the_oracle_is_right_and_stillness_is_not(truth: Truth) -> None:
     config = attrs.evolve(CONFIG, splats=2_000, static_iterations=30)
     oracle = measure(make_arm("oracle", truth, config, silent), truth)
     assert oracle["trajectory"] == pytest.approx(0.0, abs=1e-6)
-    still = reconstruction_arms._Oracle(
-        attrs.evolve(truth, vertices=np.repeat(truth.mesh.vertices[None], 5, axis=0)),
-        splats_from_mesh(truth.mesh, 2_000),
-        Body(truth.mesh),
-    )
+    unmoved = attrs.evolve(truth, vertices=np.repeat(truth.mesh.vertices[None], 5, axis=0))
+    still = Oracle.of(unmoved, splats_from_mesh(truth.mesh, 2_000))
     found = measure(still, truth)
     moved = np.linalg.norm(truth.vertices - truth.mesh.vertices, axis=-1).mean()
     assert found["trajectory"] == pytest.approx(100 * moved / truth.diagonal, rel=1e-4)
     for name in ("psnr", "psnr_foreground", "psnr_between", "ssim"):
         assert oracle[name] > found[name], name
     assert oracle["psnr"] > oracle["psnr_foreground"], "white corners are easy"
+
+
+def test_the_oracle_learns_from_clips(truth: Truth) -> None:
+    config = attrs.evolve(CONFIG, splats=1_000, static_iterations=10, look_iterations=60)
+    at_rest, learnt = (make_arm(name, truth, config, silent) for name in ("oracle", "oracle-four"))
+    assert isinstance(at_rest, Oracle) and isinstance(learnt, Oracle) and learnt.iterations == 60
+    before, after = (measure(arm, truth) for arm in (at_rest, learnt))
+    assert after["trajectory"] == pytest.approx(0.0, abs=1e-6)
+    assert after["psnr_foreground"] > before["psnr_foreground"] + 0.5
 
 
 @pytest.mark.slow

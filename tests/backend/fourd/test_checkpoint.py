@@ -24,7 +24,7 @@ from uni4d.splatting import SplatParameters, splats_from_mesh
 from uni4d_shared.messages import FitResult
 from uni4d_shared.progress import Cancelled, Progress, silent
 
-CONFIG = FitConfig(splats=400, nodes=12, static_iterations=10, iterations=20, seed=3)
+CONFIG = FitConfig(splats=400, nodes=12, static_iterations=10, iterations=20, look_iterations=10, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def assert_same(one: FitResult, other: FitResult) -> None:
         ("settling all frames together, round 2", 1, ["following", "looking back", "round 1"]),
         ("fitting the motion", 3, ["following", "looking back", "step 2"]),  # in the first level
         pytest.param("fitting the motion", 8, ["step 8"], marks=pytest.mark.slow),  # where it ends
-        ("fitting the motion", 17, ["step 17"]),  # while the look is polished
+        ("polishing the splats", 5, ["fitting", "polishing the splats in motion, 4 of 10"]),
         pytest.param("measuring", 1, ["refining", "following", "fitting"], marks=pytest.mark.slow),
     ],
 )
@@ -220,7 +220,7 @@ def forget_a_tensor(path: Path) -> None:
 
 
 DAMAGES = (cut_off, flip_a_bit, write_nonsense, forget_a_tensor)
-PARTS = ("splats", "nodes", "descent")
+PARTS = ("splats", "nodes", "descent", "looks")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_damaged_files_are_ignored_and_it_is_said(
     damage: Callable[[Path], None],
     part: str,
 ) -> None:
-    leave(tmp_path, "fitting the motion", 17)
+    leave(tmp_path, "polishing the splats", 5)
     path = tmp_path / f"{part}.safetensors"
     damage(path)
     with caplog.at_level(logging.WARNING):

@@ -33,7 +33,7 @@ def random_scene() -> Callable[..., Scene]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def two_tone_box() -> TexturedMesh:
     """A 2 × 1 × 1 m box on the ground: red, but its top is blue; corners not shared, as in glTF."""
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-0.5, 0.5) for z in (0, 1)], dtype=np.float32)

@@ -11,7 +11,8 @@ import torch
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting import BoundSplats, rasterise, render, splats_from_mesh
 from uni4d.splatting.image_losses import dilated, dissimilarity, psnr
-from uni4d.splatting.static import ViewLoss, refine_on_views, splats_at_rest
+from uni4d.splatting.static import refine_on_views, splats_at_rest
+from uni4d.splatting.view_loss import ViewLoss
 from uni4d.splatting.visibility import shown_shares
 from uni4d_shared.cameras import bounding_sphere, orbit_rig
 from uni4d_shared.progress import Cancelled

@@ -47,6 +47,7 @@ def dissimilarity(
 
 
 @lru_cache
+@torch.inference_mode(False)  # it is kept, and whoever comes next may want gradients
 def _gaussian(window: int, sigma: float) -> Tensor:
     offset = torch.arange(window, dtype=torch.float32) - (window - 1) / 2
     weights = torch.exp(-0.5 * (offset / sigma) ** 2)

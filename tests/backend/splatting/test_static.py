@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -76,6 +77,30 @@ def test_what_no_photograph_shows_may_only_draw_back(
     assert torch.equal(after.means[hidden], before.means[hidden])
     change = (after.log_scales - before.log_scales)[hidden]
     assert float(change.max()) <= 0.0 and float(change.min()) < -0.05
+
+
+def test_splats_outgrow_their_places_by_no_more_than_twofold(
+    two_tone_box: TexturedMesh, photographs: ViewSet
+) -> None:
+    """Nor do their children, whatever the photographs ask for: here, an object twice as large."""
+    larger = attrs.evolve(two_tone_box, vertices=2.0 * two_tone_box.vertices)
+    cloud = splats_from_mesh(larger, 20_000, seed=9, candidates=1).splats
+    drawn = [render(cloud, camera, (0.0, 0.0, 0.0)) for camera in photographs.cameras]
+    rgba = torch.stack([torch.cat([r.image, r.alpha[..., None]], dim=-1) for r in drawn])
+    views = ViewSet(
+        (rgba.clamp(0, 1) * 255).round().to(torch.uint8).numpy(),
+        torch.stack([r.depth for r in drawn]).numpy(),
+        photographs.cameras,
+    )
+    before = splats_from_mesh(two_tone_box, 600)
+    most = 2.02 * float(before.splats.scales.max())
+    sizes = []
+    for count in (600, 1_200):
+        after = refine_on_views(before, views, 200, count=count)
+        assert len(after) == count
+        sizes.append(float(after.splats.scales.max()))
+    assert sizes[0] > 0.9 * most, "they want to grow"
+    assert max(sizes) < most
 
 
 def test_splats_gather_where_the_photographs_show_more(two_tone_box: TexturedMesh) -> None:
@@ -160,6 +185,15 @@ def test_image_losses_know_equal_from_different() -> None:
     assert psnr(image, image) == math.inf
     assert psnr(torch.zeros(4, 4, 3), torch.full((4, 4, 3), 0.1)) == pytest.approx(20.0, abs=1e-4)
     assert math.isnan(psnr(image, image + 0.1, torch.zeros(20, 30, dtype=torch.bool)))
+
+
+def test_image_losses_have_gradients_after_they_were_only_measured() -> None:
+    image = torch.rand(12, 12, 3)
+    with torch.inference_mode():
+        dissimilarity(image, image, window=5, sigma=0.7)
+    changed = image.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(dissimilarity(changed, 1.0 - image, window=5, sigma=0.7), changed)
+    assert float(gradient.abs().max()) > 0
 
 
 def test_a_dilated_mask_grows_in_all_directions() -> None:

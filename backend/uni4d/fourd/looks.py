@@ -9,7 +9,7 @@ they are at rest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 
 import torch
@@ -23,7 +23,7 @@ from uni4d.splatting.refinement import Refinement, decay_over
 from uni4d.splatting.view_loss import ViewLoss, picture_loss
 from uni4d.splatting.visibility import SHOWN, shown_shares
 from uni4d_shared.cameras import scaled
-from uni4d_shared.progress import Progress
+from uni4d_shared.progress import Progress, section
 from uni4d_shared.types import Camera
 
 __all__ = ["Looks"]
@@ -31,7 +31,8 @@ __all__ = ["Looks"]
 _RATE = 0.5
 """Of the static stage's learning rates."""
 _LOOKS, _WIDTH = 16, 256
-"""How many of the frames tell what of the object they show, and at what width in pixels."""
+"""How many of the frames tell what they show of the object, and at what width in pixels they and the
+photographs do."""
 _NAMES = tuple(item.name for item in fields(SplatParameters))
 _MOST_STEPS = 1 << 40
 
@@ -52,7 +53,7 @@ class Looks:
         clip; ``moved``: the mesh's vertices ``[P, 3]``, frame by frame."""
         self._bound, self._views, self._cameras = bound, views, cameras
         self._layers = [replace(layer) for layer in layers]
-        self._moved, self._seed = moved, seed
+        self._moved = moved
         self._order: list[int] = []
         """The frames of all clips that are still to come in this round, last first."""
         self._done, self._generator = 0, torch.Generator().manual_seed(seed)
@@ -62,8 +63,8 @@ class Looks:
         it goes on from its ``checkpoint``."""
         if steps == 0:
             return self._bound
-        progress(0.0, "looking at what the frames show")
-        refinement, decay = Refinement(self._bound, self._hidden(), _RATE), decay_over(steps)
+        refinement = Refinement(self._bound, self._hidden(section(progress, 0.0, 0.1)), _RATE)
+        progress, decay = section(progress, 0.1, 1.0), decay_over(steps)
         checkpoint.recall("looks", lambda kept: self._resume(kept, refinement))
         for _ in range(self._done):
             refinement.optimiser.slow_down(decay)
@@ -90,17 +91,15 @@ class Looks:
         drawn = layer.shown(means, quaternions, splats.scales, colors)
         return picture_loss(drawn.image, layer.targets.images[frame])
 
-    def _hidden(self) -> Tensor:
+    def _hidden(self, progress: Progress) -> Tensor:
         """``[N]`` bool: what neither photographs nor frames show."""
         splats = self._bound.splats.detached()
-        best = shown_shares(splats, self._cameras)
+        best = shown_shares(splats, _small(self._cameras, progress))
         looks = [(layer, frame) for frame in range(len(self._moved)) for layer in self._layers]
         for layer, frame in looks[:: max(len(looks) // _LOOKS, 1)]:
             means, quaternions = self._ride(frame).placed(splats)
             carried = splats.replaced(means=means, quaternions=quaternions)
-            camera = layer.targets.camera
-            small = scaled(camera, min(_WIDTH, camera.width))
-            best = torch.maximum(best, shown_shares(carried, [small]))
+            best = torch.maximum(best, shown_shares(carried, _small([layer.targets.camera], progress)))
         return best < SHOWN
 
     def _ride(self, frame: int) -> Ride:
@@ -130,3 +129,10 @@ class Looks:
         with torch.no_grad():
             for name, value in known.items():
                 getattr(splats, name).copy_(value)
+
+
+def _small(cameras: Sequence[Camera], progress: Progress) -> Iterator[Camera]:
+    """Each no wider than is needed to tell what they show."""
+    for camera in cameras:
+        progress(0.0, "looking at what photographs and frames show")
+        yield scaled(camera, min(_WIDTH, camera.width))

@@ -35,7 +35,7 @@ from uni4d_shared.progress import silent
 from uni4d_shared.types import Alignment, Clip, ViewSet
 
 ADDON = Path(__file__).parents[3] / "blender_addon"
-CONFIG = FitConfig(splats=400, static_iterations=6, iterations=4)
+CONFIG = FitConfig(splats=400, static_iterations=6, iterations=4, look_iterations=4)
 SMALL = Filming(
     size=48, azimuths=8, elevations_degrees=(15.0, 45.0, -15.0, 75.0), frames=4, held_out_frames=(2.0, 2.5)
 )

@@ -68,7 +68,7 @@ def test_the_shortest_clips_are_fitted(
     """A picture, and two."""
     stage = studio(size=48)
     clip = stage.film(walking, 8, shown=frames)
-    config = FitConfig(splats=600, nodes=20, static_iterations=20, iterations=10)
+    config = FitConfig(splats=600, nodes=20, static_iterations=20, iterations=10, look_iterations=10)
     found = fit(stage.mesh, stage.views(), stage.alignment(), clip, config)
     assert found.result.motion.rotations.shape[0] == frames
     moved = vertices_at(found.result, 0.0) - stage.mesh.vertices
@@ -81,7 +81,7 @@ def test_any_number_of_threads_gives_the_same_fit(
     """And PyTorch has as many afterwards as before, also when the fit was cancelled."""
     stage = studio(size=48)
     clip, views = stage.film(walking, 3), stage.views()
-    config = FitConfig(splats=600, nodes=20, static_iterations=20, iterations=20)
+    config = FitConfig(splats=600, nodes=20, static_iterations=20, iterations=20, look_iterations=20)
     before, found, inside = torch.get_num_threads(), [], set()
 
     def stop(fraction: float, message: str) -> None:
@@ -110,7 +110,7 @@ def test_the_same_seed_gives_the_same_fit_at_another_size(
     studio: Callable[..., Any], spinning: Callable[..., Any]
 ) -> None:
     """Deterministic; and a 3 cm object is fitted like one of 10 m."""
-    config = FitConfig(splats=600, nodes=20, static_iterations=20, iterations=20)
+    config = FitConfig(splats=600, nodes=20, static_iterations=20, iterations=20, look_iterations=20)
     results = []
     for scale in (0.03, 0.03, 10.0):
         stage = studio(scale=scale, size=48)

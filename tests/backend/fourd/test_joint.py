@@ -29,9 +29,10 @@ from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
 from uni4d.fourd.ties import Ties
 from uni4d.library.geometry import TexturedMesh
-from uni4d.splatting import BoundSplats, native
+from uni4d.splatting import BoundSplats, native, splats_from_mesh
 from uni4d.splatting.binding import quaternions_from_matrices
 from uni4d.splatting.projection import rotation_matrices
+from uni4d.splatting.static import refine_on_views
 from uni4d_shared.progress import Cancelled
 
 FRAMES = 10
@@ -193,13 +194,14 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(studio: Callable[..., Any], refined: BoundSplats, spinning: Callable[..., Any]) -> Scene:
+def scene(studio: Callable[..., Any], spinning: Callable[..., Any]) -> Scene:
     """It spins."""
     stage = studio(size=64)
     graph = build_node_graph(stage.mesh.vertices, stage.mesh.faces, 36)
     radius = float(np.linalg.norm(np.ptp(stage.mesh.vertices, axis=0))) / 2
     clip = stage.film(spinning, 24, shown=FRAMES)
-    sight = Sight(make_layers(refined, graph, pyramid(clip, clip.camera))[-1:], graph, radius)
+    bound = refine_on_views(splats_from_mesh(stage.mesh, 2000, 0), stage.views(), 60)
+    sight = Sight(make_layers(bound, graph, pyramid(clip, clip.camera))[-1:], graph, radius)
     return Scene(stage.mesh, graph, sight, Elasticity(Ties.of(graph), radius, Stiffness()), radius, spinning)
 
 

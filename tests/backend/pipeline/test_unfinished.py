@@ -21,7 +21,7 @@ from uni4d_shared.messages import FitRequest
 from uni4d_shared.progress import Cancelled
 from uni4d_shared.types import Alignment, Clip, ViewSet
 
-SETTINGS = FitConfig(splats=200, nodes=4, static_iterations=4, iterations=6)
+SETTINGS = FitConfig(splats=200, nodes=4, static_iterations=4, iterations=6, look_iterations=4)
 
 
 @pytest.fixture

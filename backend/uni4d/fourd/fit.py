@@ -41,7 +41,6 @@ from uni4d.fourd.subject import Subject
 from uni4d.fourd.ties import Ties
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting.binding import BoundSplats
-from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.rasterise import render
 from uni4d.splatting.threads import kernels_alone
 from uni4d.splatting.view_loss import ViewLoss
@@ -69,8 +68,8 @@ def fit(
     and ``psnr_foreground_static`` (the same splats, not moved), both in dB as defined in
     :func:`uni4d.fourd.metrics.foreground_psnr`; ``psnr_foreground_tracked`` (before the last two stages);
     ``deviation`` (mean standard deviation of the nodes' places, % of the object's diameter); ``lamps`` (in
-    whose light shades wander as things turn; 0 where they do not); ``seconds``, ``iterations``, ``splats``,
-    ``nodes``.
+    whose light shades wander as things turn; 0 where they do not); ``seconds``, ``iterations`` (of the last
+    two stages), ``splats``, ``nodes``.
     """
     config = config or FitConfig()
     checkpoint = checkpoint or Checkpoint()
@@ -81,26 +80,47 @@ def fit(
         lambda: fingerprint(mesh=mesh, views=views, alignment=alignment, clips=films, settings=config)
     )
     bound = subject.at_rest(config.splats, checkpoint, section(progress, 0.0, 0.2))
+    by = _by_hexplane if config.deformation == "hexplane" else _by_nodes
+    moved = by(subject, bound, checkpoint, section(progress, 0.2, 0.98))
+    result = _result(subject, moved, checkpoint)
+    progress(1.0, f"fitted, {result.metrics['psnr_foreground']:.1f} dB")
+    return result
+
+
+def renderings(config: FitConfig, frames: int) -> int:
+    """Pictures that a fit of one clip draws: the budget of what it is compared with."""
+    per_frame = RENDERINGS_PER_FRAME + RENDERINGS_PER_ROUND * config.rounds
+    return config.iterations + config.look_iterations + per_frame * frames
+
+
+class _Moved(NamedTuple):
+    bound: BoundSplats
+    """As they look in the end."""
+    motion: NodeMotion
+    metrics: dict[str, float]
+    change: ColorChange | None = None
+
+
+def _by_nodes(subject: Subject, bound: BoundSplats, checkpoint: Checkpoint, progress: Progress) -> _Moved:
+    config, films, views = subject.config, subject.clips, subject.views
     layers = subject.layers(bound)
-    if config.deformation == "hexplane":
-        moved = _by_hexplane(subject, bound, layers[-1], checkpoint, section(progress, 0.21, 0.97))
-        return _result(subject, bound, bound.splats, moved, checkpoint)
-    followed = followed_by(subject, bound, layers, checkpoint, section(progress, 0.2, 0.7))
+    followed = followed_by(subject, bound, layers, checkpoint, section(progress, 0.0, 0.65))
     motion = MotionParameters(subject.graph, followed.states, subject.radius)
     for layer in (own for level in layers for own in level):
         layer.change = followed.change
     tracked = _rendered_psnr(layers[-1], motion, films)
     descent = Descent(motion, Ties.of(subject.graph), layers, config.length_scale)
-    descent.run(config.iterations, config.seed, section(progress, 0.7, 0.85), checkpoint)
+    descent.run(config.iterations, config.seed, section(progress, 0.65, 0.8), checkpoint)
     seen = ViewLoss(views, weights=subject.weights)
     looks = Looks(bound, seen, views.cameras, layers[-1], _vertices(subject, motion), config.seed)
-    bound = looks.refined(config.look_iterations, section(progress, 0.85, 0.96), checkpoint)
-    progress(0.96, "measuring")
+    bound = looks.refined(config.look_iterations, section(progress, 0.8, 0.98), checkpoint)
+    progress(0.98, "measuring")
     states = motion.states()
     uncertain = deviations(followed.sight, states, config.length_scale, subject.radius)
     final = relaid(subject, bound, layers[-1])
     sight, shading = Sight(final, subject.graph, subject.radius), final[0].shading
-    moved = _Moved(
+    return _Moved(
+        bound,
         motion.exported(subject.graph, config.length_scale, uncertain),
         {
             "psnr_foreground": _rendered_psnr(final, motion, films),
@@ -111,15 +131,6 @@ def fit(
         },
         shown_change(final[0], [sight.carried(state) for state in states], followed.change),
     )
-    result = _result(subject, bound, bound.splats, moved, checkpoint)
-    progress(1.0, f"fitted, {result.metrics['psnr_foreground']:.1f} dB")
-    return result
-
-
-def renderings(config: FitConfig, frames: int) -> int:
-    """Pictures that a fit of one clip draws: the budget of what it is compared with."""
-    per_frame = RENDERINGS_PER_FRAME + RENDERINGS_PER_ROUND * config.rounds
-    return config.iterations + config.look_iterations + per_frame * frames
 
 
 @torch.no_grad()
@@ -131,18 +142,11 @@ def _vertices(subject: Subject, motion: MotionParameters) -> list[Tensor]:
     return [vertices_at(rest, nodes, weights, own) for own in matrices]
 
 
-class _Moved(NamedTuple):
-    motion: NodeMotion
-    metrics: dict[str, float]
-    change: ColorChange | None = None
-
-
-def _result(
-    subject: Subject, bound: BoundSplats, splats: SplatParameters, moved: _Moved, checkpoint: Checkpoint
-) -> FitResult:
+def _result(subject: Subject, moved: _Moved, checkpoint: Checkpoint) -> FitResult:
+    bound = moved.bound
     result = Gaussians4D(
         mesh=Mesh(subject.mesh.vertices, subject.mesh.faces),
-        splats=splats.activated(),
+        splats=bound.splats.activated(),
         motion=moved.motion,
         splat_faces=bound.face_index.numpy().astype("int32"),
         splat_barycentric=bound.barycentric.numpy(),
@@ -151,7 +155,7 @@ def _result(
     )
     size = {
         "seconds": checkpoint.seconds,
-        "iterations": float(subject.config.iterations),
+        "iterations": float(subject.config.iterations + subject.config.look_iterations),
         "splats": float(len(bound)),
         "nodes": float(len(moved.motion.nodes)),
     }
@@ -159,14 +163,12 @@ def _result(
     return FitResult(result, moved.metrics | size)
 
 
-def _by_hexplane(
-    subject: Subject, bound: BoundSplats, layers: list[Layer], checkpoint: Checkpoint, progress: Progress
-) -> _Moved:
+def _by_hexplane(subject: Subject, bound: BoundSplats, checkpoint: Checkpoint, progress: Progress) -> _Moved:
     """Free splats moved by HexPlane for as many rendering steps; then the nodes that follow them."""
     from uni4d.fourd.hexplane import fit_hexplane
     from uni4d.fourd.hexplane_nodes import node_motion
 
-    clips, config = subject.clips, subject.config
+    clips, config, layers = subject.clips, subject.config, subject.layers(bound)[-1]
     steps = renderings(config, len(clips[0].frames))
     targets = [layer.targets for layer in layers]
     fitted = fit_hexplane(bound, targets, steps, progress=progress, seed=config.seed, checkpoint=checkpoint)
@@ -176,6 +178,7 @@ def _by_hexplane(
             for t in targets
         ]
     return _Moved(
+        bound,
         node_motion(fitted, subject.graph),
         {"psnr_foreground": _mean_psnr(images, clips), "psnr_foreground_static": _still_psnr(layers, clips)},
     )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from uni4d.library.geometry import Material, TexturedMesh
+from uni4d.splatting import BoundSplats, splats_from_mesh
 
 Scene = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -33,8 +34,19 @@ def random_scene() -> Callable[..., Scene]:
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def two_tone_box() -> TexturedMesh:
+    """See :func:`make_two_tone_box`; each test may change its own."""
+    return make_two_tone_box()
+
+
+@pytest.fixture(scope="session")
+def bound_box() -> BoundSplats:
+    """300 splats on it."""
+    return splats_from_mesh(make_two_tone_box(), 300)
+
+
+def make_two_tone_box() -> TexturedMesh:
     """A 2 × 1 × 1 m box on the ground: red, but its top is blue; corners not shared, as in glTF."""
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-0.5, 0.5) for z in (0, 1)], dtype=np.float32)
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]

@@ -41,6 +41,8 @@ def bytes_of(splats: SplatParameters) -> int:
 
 @dataclass(frozen=True)
 class Oracle:
+    """Splats that the true vertices carry, in the true light."""
+
     truth: Truth
     bound: BoundSplats
     body: Body
@@ -97,7 +99,7 @@ class Oracle:
         return replace(self, bound=bound, shading=shading, iterations=config.look_iterations)
 
     def _change(self, frames: Sequence[int]) -> ColorChange | None:
-        """What glows adds to the splats' colours."""
+        """What the glow adds to the splats' colours."""
         if self.truth.scene.motion.glow is None:
             return None
         rest = self.bound.splats.activated().colors

@@ -88,8 +88,9 @@ class Oracle:
         films = truth.clips[:cameras]
         subject = Subject.of(truth.mesh, truth.views, truth.alignment, films, config)
         layers, frames = subject.layers(self.bound)[-1], range(len(films[0].frames))
+        change = self._change(frames)
         for layer in layers:
-            layer.change, layer.shading = self._change(frames), shading
+            layer.change, layer.shading = change, shading
         moved = [torch.from_numpy(self.vertices_at(frame).astype(np.float32)) for frame in frames]
         views = ViewLoss(truth.views, weights=subject.weights)
         looks = Looks(self.bound, views, truth.views.cameras, layers, moved, config.seed)

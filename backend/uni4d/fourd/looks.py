@@ -86,9 +86,10 @@ class Looks:
         layer, ride = self._layers[number], self._ride(frame)
         layer.splats = splats
         added = None if layer.change is None else layer.change.at(frame)
-        colors = layer.colors(*ride.placed(self._bound.splats), added)  # the light is on them as they were
-        means, quaternions = ride.placed(splats)
-        drawn = layer.shown(means, quaternions, splats.scales, colors)
+        carried = ride.placed(splats)
+        # the light is on them as they were
+        lit = carried if layer.shading is None else ride.placed(self._bound.splats)
+        drawn = layer.shown(*carried, splats.scales, layer.colors(*lit, added))
         return picture_loss(drawn.image, layer.targets.images[frame])
 
     def _hidden(self, progress: Progress) -> Tensor:

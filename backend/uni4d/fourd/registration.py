@@ -223,7 +223,7 @@ class Registration:
             bent = self._bent(frame, earlier, before)
             if self._misfit(frame, bent.state) < self._explained:
                 return bent.state
-        whole = self._rigid.located(frame, before, ahead)
+        whole = self._still_or(frame, before, self._rigid.located(frame, before, ahead))
         misfit = self._misfit(frame, whole)
         if misfit < self._explained * (1.0 if bent else _ALONE):
             return whole
@@ -236,6 +236,11 @@ class Registration:
         if plausible and simple < _SIMPLER * bent.cost:
             return whole
         return self._with_limbs(frame, bent, before).state
+
+    def _still_or(self, frame: int, before: NodeState, moved: NodeState) -> NodeState:
+        """``moved``, unless standing still costs less: a vase can be turned for nothing."""
+        costs = [self._cost(frame, state) + self._elasticity.cost(state, before) for state in (before, moved)]
+        return before if costs[0] < costs[1] else moved
 
     def _misfit(self, frame: int, state: NodeState) -> float:
         return self._sights[-1].misfit(frame, self._look(frame, state))

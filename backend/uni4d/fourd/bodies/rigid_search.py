@@ -1,13 +1,14 @@
 """The whole object as one rigid body, from its last shape: a search that does not care how far it went.
 
 The shape before, its extrapolation and a few turns about the upright and the camera's axes are moved so that
-their silhouette covers the frame's; the best few are refined by Gauss-Newton steps of six unknowns.
+their silhouette covers the frame's; the best few are refined by Gauss-Newton steps of six unknowns. A vase
+looks the same from all sides: a turn that was not expected has to look clearly better.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ _TURNS_DEGREES = (-30.0, -15.0, 15.0, 30.0)
 """About the upright axis, tried besides the extrapolation."""
 _TILTS_DEGREES = (-12.0, 12.0)
 """About the two horizontal axes of the first camera."""
+_CLEARLY = 0.9
+"""Share of the difference from the frame that may be left after a turn that was not expected."""
 _REFINED = 2
 _HOPELESS = 2.0
 """Times the cost of a frame that is explained, from which finer pictures will not help."""
@@ -41,9 +44,11 @@ _VISIBLE = 0.03
 class _Pose:
     rotation: Tensor  # [4]
     shift: Tensor  # [3] metres
+    expected: bool = True
 
     def turned(self, by: Tensor) -> _Pose:
-        return _Pose(functional.normalize(multiply_quaternions(by, self.rotation), dim=0), self.shift)
+        """As nobody expects."""
+        return _Pose(functional.normalize(multiply_quaternions(by, self.rotation), dim=0), self.shift, False)
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,11 @@ class _Drawn:
     pose: _Pose
     seen: Seen
     loss: float
+
+    @property
+    def rank(self) -> float:
+        """The lower, the better."""
+        return self.loss if self.pose.expected else self.loss / _CLEARLY
 
 
 class RigidSearch:
@@ -75,9 +85,9 @@ class RigidSearch:
             *(self._centred(frame, p, coarse, about) for p in self._turned(expected)),
         ]
         drawn = [self._drawn(0, frame, pose, coarse, about) for pose in candidates]
-        best = sorted(drawn, key=lambda one: one.loss)[:_REFINED]
+        best = sorted(drawn, key=lambda one: one.rank)[:_REFINED]
         refined = [self._refined(0, frame, one, coarse, about) for one in best]
-        pose = min(refined, key=lambda one: one.loss).pose
+        pose = min(refined, key=lambda one: one.rank).pose
         for level in range(1, len(self._sights)):
             shape = self._sights[level].carried(before)
             found = self._refined(level, frame, self._drawn(level, frame, pose, shape, about), shape, about)
@@ -129,7 +139,7 @@ class RigidSearch:
             return pose
         lens = sight.lenses[0]
         offset = (wanted - found) * lens.depths(seen.points).mean() / lens.focal
-        return _Pose(pose.rotation, pose.shift + offset @ lens.rotation[:2])
+        return replace(pose, shift=pose.shift + offset @ lens.rotation[:2])
 
     def _refined(self, level: int, frame: int, start: _Drawn, shape: Carried, about: Tensor) -> _Drawn:
         """Gauss-Newton with Levenberg's damping; the best pose on the way."""
@@ -138,7 +148,7 @@ class RigidSearch:
             move = self._step(level, frame, best.seen, about + best.pose.shift, damping)
             rotation = multiply_quaternions(exponential(move[:3]), best.pose.rotation)
             shift = best.pose.shift + move[3:] * self._radius
-            pose = _Pose(functional.normalize(rotation, dim=0), shift)
+            pose = _Pose(functional.normalize(rotation, dim=0), shift, best.pose.expected)
             tried = self._drawn(level, frame, pose, shape, about)
             if tried.loss < best.loss:
                 best, damping = tried, max(damping / 3, 1e-5)

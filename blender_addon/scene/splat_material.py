@@ -8,7 +8,8 @@ the ray, which is what 3D Gaussian splatting composites, has
     α = opacity · exp(−½ · EXTENT² · d²).
 
 The back of an ellipsoid is left out, so that each splat counts once. Colours are emitted, unlit. Blender
-blends in linear light, the rasteriser in sRGB, so half-covered edges come out slightly lighter here.
+blends in linear light, the rasteriser in sRGB, so half-covered edges come out slightly lighter here; within
+the object the colours make up for it (``Gaussians4D.traced_change``).
 """
 
 from __future__ import annotations
@@ -17,12 +18,11 @@ from typing import Any
 
 import bpy
 
+from uni4d_shared.splat_shapes import EXTENT
+
 from . import compat
 
-__all__ = ["EXTENT", "FLAT", "TINT", "splat_material"]
-
-EXTENT = 3.0
-"""Standard deviations from the centre to the surface of the ellipsoid."""
+__all__ = ["FLAT", "TINT", "splat_material"]
 
 TINT = "uni4d_tint"
 """The colour attribute: scene-linear RGB, and the opacity as A."""

@@ -2,12 +2,9 @@
 
 The bank is described in :mod:`.splats`, the look of the shapes in :mod:`.splat_material`.
 
-The rasteriser that fitted the splats widens each by 0.3 pixels² on the image plane; without that, thin ones
-leave gaps and silhouettes are rough. So the shapes are widened alike: with the viewpoint c and the width ω of
-a pixel at a distance of 1 of the camera that they were fitted with, every deviation σ at the place p becomes
-√(σ² + 0.3 (ω |p − c|)² / f). For an ellipsoid f = 1. For a disc f is the cosine at its normal: it can grow in
-its plane only, where a pixel is 1 wide one way and 1/f the other; the middle of both gives it the right area.
-Viewpoint and width can be edited in the nodes :data:`VIEWPOINT` and :data:`PIXEL`; ω = 0 leaves it out.
+They are widened by the pixels of the camera that they were fitted with (:mod:`uni4d_shared.splat_shapes`).
+Its viewpoint and the width of its pixels can be edited in the nodes :data:`VIEWPOINT` and :data:`PIXEL`; a
+width of 0 leaves it out.
 """
 
 from __future__ import annotations
@@ -15,6 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
+
+from uni4d_shared.splat_shapes import EXTENT, LOW_PASS, STEEPEST
 
 from . import compat, splat_material
 from .timeline import Timeline
@@ -26,12 +25,6 @@ FRAME, TURN, SIZE = "uni4d_frame", "uni4d_turn", "uni4d_size"
 
 VIEWPOINT, PIXEL = "Viewpoint", "Pixel"
 """Names of the nodes that hold the camera's place, and the width of its pixels at a distance of 1."""
-
-_LOW_PASS = 0.1
-"""Pixels², as in :mod:`uni4d.splatting.projection`."""
-
-_STEEPEST = 0.25
-"""The cosine below which a disc is not widened any more: it is as good as edge-on."""
 
 _ICOSAHEDRON_INSPHERE = 0.7946544723
 """Radius of the sphere inside an icosahedron of circumradius 1."""
@@ -100,19 +93,19 @@ def _blur(group: Any, viewpoint: tuple[float, float, float], pixel: float) -> An
     ray = _vector_math(group, "SUBTRACT", place, eye.outputs[0]).outputs["Vector"]
     distance = _vector_math(group, "LENGTH", ray).outputs["Value"]
     footprint = _math(group, "MULTIPLY", distance, width.outputs[0])
-    variance = _math(group, "MULTIPLY", _math(group, "MULTIPLY", footprint, footprint), _LOW_PASS)
+    variance = _math(group, "MULTIPLY", _math(group, "MULTIPLY", footprint, footprint), LOW_PASS)
     return _math(group, "DIVIDE", variance, _facing(group, ray))
 
 
 def _facing(group: Any, ray: Any) -> Any:
-    """The cosine at a disc's normal, at least :data:`_STEEPEST`; 1 for ellipsoids."""
+    """The cosine at a disc's normal, at least ``STEEPEST``; 1 for ellipsoids."""
     normal = group.nodes.new("ShaderNodeVectorRotate")
     normal.rotation_type = "EULER_XYZ"  # before its inputs are named: it decides which there are
     normal.inputs["Vector"].default_value = (0.0, 0.0, 1.0)
     _feed(group, normal.inputs["Rotation"], _attribute(group, TURN, "FLOAT_VECTOR"))
     towards = _vector_math(group, "NORMALIZE", ray).outputs["Vector"]
     cosine = _vector_math(group, "DOT_PRODUCT", normal.outputs[0], towards).outputs["Value"]
-    cosine = _math(group, "MAXIMUM", _math(group, "ABSOLUTE", cosine), _STEEPEST)
+    cosine = _math(group, "MAXIMUM", _math(group, "ABSOLUTE", cosine), STEEPEST)
     round_ones = _math(group, "SUBTRACT", 1.0, _attribute(group, splat_material.FLAT, "FLOAT"))
     return _math(group, "MAXIMUM", cosine, round_ones)
 
@@ -125,7 +118,7 @@ def _extent(group: Any, blur: Any) -> Any:
             group,
             "MULTIPLY",
             _math(group, "SQRT", _math(group, "MULTIPLY_ADD", size, size, blur)),
-            splat_material.EXTENT,
+            EXTENT,
         )
         for size in sizes.outputs
     ]

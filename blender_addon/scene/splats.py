@@ -18,17 +18,15 @@ import bpy
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from uni4d_shared.conventions import linear_from_srgb, matrix_from_quaternion
+from uni4d_shared.conventions import linear_from_srgb
 from uni4d_shared.skinning import splats_at
+from uni4d_shared.splat_shapes import lens_of, shapes_of
 from uni4d_shared.types import Camera, Gaussians4D, Splats
 
 from . import splat_material, splat_nodes
 from .timeline import NATIVE, Timeline
 
 __all__ = ["euler_from_matrix", "place_splats"]
-
-_FLAT = 0.3
-"""A splat whose thinnest axis is shorter than this part of the next one is drawn as a disc."""
 
 
 def place_splats(
@@ -45,7 +43,7 @@ def place_splats(
     """
     count = len(result.motion.rotations)
     moments = [splats_at(result, frame) for frame in range(count)]
-    item = bpy.data.objects.new(name, _bank(moments, name))
+    item = bpy.data.objects.new(name, _bank(moments, result.traced_change, name))
     (collection or bpy.context.scene.collection).objects.link(item)
     modifier = item.modifiers.new("Uni4D splats", "NODES")
     modifier.node_group = splat_nodes.node_group(
@@ -59,24 +57,19 @@ def _lens(camera: Camera | None) -> dict[str, Any]:
     """A camera's place, and the width of its pixels at a distance of 1."""
     if camera is None:
         return {}
-    place = np.linalg.inv(camera.world_to_camera)[:3, 3]
-    return {
-        "viewpoint": tuple(place.tolist()),
-        "pixel": 1.0 / float(np.sqrt(camera.intrinsics[[0, 1], [0, 1]].prod())),
-    }
+    place, pixel = lens_of(camera)
+    return {"viewpoint": tuple(place.tolist()), "pixel": pixel}
 
 
-def _bank(moments: list[Splats], name: str) -> bpy.types.Mesh:
+def _bank(moments: list[Splats], change: NDArray[np.float32], name: str) -> bpy.types.Mesh:
     total = sum(len(moment.means) for moment in moments)
     mesh = bpy.data.meshes.new(name)
     mesh.vertices.add(total)
     mesh.vertices.foreach_set("co", np.concatenate([moment.means for moment in moments]).ravel())
     frames = np.repeat(np.arange(len(moments)), [len(moment.means) for moment in moments])
-    colors = np.concatenate([_rgba(moment) for moment in moments])
-    quaternions = np.concatenate([moment.quaternions for moment in moments]).astype(np.float64)
-    sizes = np.concatenate([moment.scales for moment in moments])
-    turns, sizes = _thinnest_last(matrix_from_quaternion(quaternions), sizes)
-    flat = sizes[:, 2] < _FLAT * sizes[:, :2].min(axis=1)
+    colors = np.concatenate([_rgba(moment, change) for moment in moments])
+    shapes = [shapes_of(moment) for moment in moments]
+    turns, sizes, flat = (np.concatenate(parts) for parts in zip(*shapes, strict=True))
     _attribute(mesh, splat_nodes.FRAME, "INT", "value", frames.astype(np.int32))
     _attribute(mesh, splat_nodes.TURN, "FLOAT_VECTOR", "vector", euler_from_matrix(turns))
     _attribute(mesh, splat_nodes.SIZE, "FLOAT_VECTOR", "vector", sizes)
@@ -91,19 +84,10 @@ def _attribute(mesh: Any, name: str, kind: str, field: str, values: NDArray[Any]
     attribute.data.foreach_set(field, values.ravel() if kind == "INT" else values.astype(np.float32).ravel())
 
 
-def _thinnest_last(
-    turns: NDArray[Any], sizes: NDArray[np.float32]
-) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """The same ellipsoids (rotations ``[N, 3, 3]``, deviations ``[N, 3]``), their thinnest axis the third.
-
-    The axes are renamed in a circle, so that rotations stay rotations.
-    """
-    order = (np.argmin(sizes, axis=1)[:, None] + np.array([1, 2, 3])) % 3  # [N, 3]
-    return np.take_along_axis(turns, order[:, None, :], axis=2), np.take_along_axis(sizes, order, axis=1)
-
-
-def _rgba(moment: Splats) -> NDArray[np.float32]:
+def _rgba(moment: Splats, change: NDArray[np.float32]) -> NDArray[np.float32]:
     shown = linear_from_srgb(np.clip(moment.colors, 0.0, 1.0))
+    if len(change):
+        shown = np.clip(shown + change, 0.0, 1.0)
     return np.concatenate([shown, moment.opacities[:, None]], axis=1)
 
 

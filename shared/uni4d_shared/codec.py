@@ -57,7 +57,7 @@ __all__ = [
     "write_frames",
 ]
 
-PROTOCOL_VERSION = (1, 5)
+PROTOCOL_VERSION = (1, 6)
 """Major, minor. Peers of one major version understand each other."""
 
 INLINE_ITEMS = 16

@@ -344,6 +344,10 @@ class ColorMotion:
         return ColorMotion(self.basis[:own], self.weights[:, :own]) if own else None
 
 
+def _no_change() -> Array:
+    return np.zeros((0, 3), np.float32)
+
+
 @frozen(field_transformer=_cast_arrays)
 class Gaussians4D:
     """The result: splats bound to a mesh, and control nodes that move both through time.
@@ -362,11 +366,17 @@ class Gaussians4D:
     fps: float = 12.0
     color_motion: ColorMotion | None = None
     """How the colours change; ``None`` where they keep those of rest."""
+    traced_change: Array = field(factory=_no_change, validator=ArrayOf(np.float32, None, 3))
+    """``[N, 3]``: what added to the colours in linear light makes the pictures of a renderer that orders
+    splats along each ray and blends them in linear light, as Blender does, those of one that orders them by
+    their centres and blends sRGB; N = 0 where it is not known."""
 
     def __attrs_post_init__(self) -> None:
         count = len(self.splats.means)
         _check_length("Gaussians4D.splat_faces", self.splat_faces, count, "splats")
         _check_length("Gaussians4D.splat_barycentric", self.splat_barycentric, count, "splats")
+        if len(self.traced_change):
+            _check_length("Gaussians4D.traced_change", self.traced_change, count, "splats")
         _check_length(
             "Gaussians4D.motion.vertex_nodes", self.motion.vertex_nodes, len(self.mesh.vertices), "vertices"
         )

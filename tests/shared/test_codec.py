@@ -93,7 +93,8 @@ def gaussians(draw: Callable[..., Any]) -> types.Gaussians4D:
     moving = draw(motion(len(surface.vertices)))
     places = draw(array(np.float32, count, 3))
     colors = draw(st.none() | color_motion(len(moving.rotations), count))
-    return types.Gaussians4D(surface, cloud, moving, draw(faces), places, 24.0, colors)
+    change = draw(array(np.float32, draw(st.sampled_from([0, count])), 3))
+    return types.Gaussians4D(surface, cloud, moving, draw(faces), places, 24.0, colors, change)
 
 
 SPECIAL: dict[type, Callable[[], st.SearchStrategy[Any]]] = {
@@ -357,12 +358,14 @@ def test_another_major_version_is_refused_and_another_minor_is_not() -> None:
 
 
 @given(gaussians())
-def test_results_from_before_harmonics_and_color_motion_are_read(result: types.Gaussians4D) -> None:
+def test_results_from_before_harmonics_and_changes_of_color_are_read(result: types.Gaussians4D) -> None:
     frames = encode(result, id="a")
     header = msgpack.unpackb(frames[0], strict_map_key=False)
     del header["content"]["color_motion"], header["content"]["splats"]["harmonics"]
+    del header["content"]["traced_change"]
     read = codec.decode_value([msgpack.packb(header), *frames[1:]], types.Gaussians4D)
     assert read.color_motion is None
+    assert len(read.traced_change) == 0
     assert read.splats.harmonics.shape == (len(result.splats.means), 0, 3)
     assert np.array_equal(read.splats.colors, result.splats.colors, equal_nan=True)
 

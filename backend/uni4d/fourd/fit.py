@@ -42,6 +42,7 @@ from uni4d.fourd.ties import Ties
 from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.rasterise import render
+from uni4d.splatting.ray_order import traced_change
 from uni4d.splatting.threads import kernels_alone
 from uni4d.splatting.view_loss import ViewLoss
 from uni4d_shared.messages import FitResult
@@ -81,8 +82,8 @@ def fit(
     )
     bound = subject.at_rest(config.splats, checkpoint, section(progress, 0.0, 0.2))
     by = _by_hexplane if config.deformation == "hexplane" else _by_nodes
-    moved = by(subject, bound, checkpoint, section(progress, 0.2, 0.98))
-    result = _result(subject, moved, checkpoint)
+    moved = by(subject, bound, checkpoint, section(progress, 0.2, 0.96))
+    result = _result(subject, moved, checkpoint, section(progress, 0.96, 0.99))
     progress(1.0, f"fitted, {result.metrics['psnr_foreground']:.1f} dB")
     return result
 
@@ -142,8 +143,8 @@ def _vertices(subject: Subject, motion: MotionParameters) -> list[Tensor]:
     return [vertices_at(rest, nodes, weights, own) for own in matrices]
 
 
-def _result(subject: Subject, moved: _Moved, checkpoint: Checkpoint) -> FitResult:
-    bound = moved.bound
+def _result(subject: Subject, moved: _Moved, checkpoint: Checkpoint, progress: Progress) -> FitResult:
+    bound, lens = moved.bound, subject.targets[0][-1].camera
     result = Gaussians4D(
         mesh=Mesh(subject.mesh.vertices, subject.mesh.faces),
         splats=bound.splats.activated(),
@@ -152,6 +153,7 @@ def _result(subject: Subject, moved: _Moved, checkpoint: Checkpoint) -> FitResul
         splat_barycentric=bound.barycentric.numpy(),
         fps=subject.clips[0].fps,
         color_motion=None if moved.change is None else moved.change.exported(),
+        traced_change=traced_change(bound.splats, subject.views.cameras, lens, progress),
     )
     size = {
         "seconds": checkpoint.seconds,

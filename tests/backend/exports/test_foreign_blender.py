@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
+import torch
 from harness import toy_asset
 from harness.blenders import RealBlender
 from harness.plain_gltf import PlainGltf
@@ -18,15 +19,21 @@ from uni4d import cli
 from uni4d.exports.animated_mesh import morphing_glb, skinned_glb
 from uni4d.exports.source_mesh import read_source_mesh
 from uni4d.exports.turntable import picture, turntable_cameras
+from uni4d.library.geometry import srgb_from_linear
+from uni4d.splatting.model import SplatParameters
+from uni4d.splatting.ray_order import ray_weights, traced_change
 from uni4d_shared.cameras import write_transforms
 from uni4d_shared.codec import write_file
+from uni4d_shared.conventions import linear_from_srgb
 from uni4d_shared.skinning import splats_at, vertices_at
 from uni4d_shared.splats import write_ply
+from uni4d_shared.types import Camera, Gaussians4D
 
 SCRIPT = Path(__file__).parent / "import_in_blender.py"
 RENDER = Path(__file__).parent / "render_in_blender.py"
 FRAMES = (0, 3, 6)
 RESULT = toy_asset.result()
+_PARAMETERS = ("means", "quaternions", "scales", "opacities", "colors")
 
 
 def test_blender_imports_skin_morph_and_splats_where_the_formula_puts_them(
@@ -85,16 +92,57 @@ def test_splats_in_blender_look_as_our_rasteriser_shows_them(
     result = toy_asset.result(6000)
     small = attrs.evolve(result, splats=attrs.evolve(result.splats, scales=0.6 * result.splats.scales))
     camera = turntable_cameras(result, 160)[0]
-    write_file(tmp_path / "result.u4d", small)
-    write_transforms(tmp_path / "transforms.json", [camera], ["view.png"])
-    arguments = [str(blender_deps(real_blender)), str(tmp_path), "3"]
-    real_blender.run(RENDER, arguments, folder=tmp_path / "settings", timeout=240)
+    photographed = _photographer(real_blender, blender_deps(real_blender), tmp_path, camera)
     ours = picture(splats_at(small, 3), camera).astype(float)
-    with np.load(tmp_path / "photographed.npz") as archive:
-        sharp, widened = (_on_white(archive[name]) for name in ("sharp", "widened"))
+    sharp, widened = photographed(small, 3)
     assert _psnr(widened, ours) > max(24.0, _psnr(sharp, ours) + 5.0)
     covered = [image.min(axis=2) < 250 for image in (ours, widened)]
     assert (covered[0] & covered[1]).sum() > 0.95 * (covered[0] | covered[1]).sum()
+
+
+@pytest.mark.long
+def test_colors_in_blender_are_those_of_our_rasteriser(
+    real_blender: RealBlender, blender_deps: Callable[[RealBlender], Path], tmp_path: Path
+) -> None:
+    """Splats of all colours that lie on one another: Blender shows what was foreseen, which is paler than our
+    picture, and no more so when the colours make up for it."""
+    result = toy_asset.result(6000)
+    chance = np.random.default_rng(2)
+    colors = np.where(chance.random((6000, 1)) < 0.5, [0.75, 0.6, 0.3], [0.35, 0.25, 0.05])
+    mixed = attrs.evolve(result, splats=attrs.evolve(result.splats, colors=colors.astype(np.float32)))
+    cameras = turntable_cameras(result, 160)
+    camera = cameras[0]
+    photographed = _photographer(real_blender, blender_deps(real_blender), tmp_path, camera)
+    rest = SplatParameters.from_activated(
+        *(torch.from_numpy(getattr(mixed.splats, name)) for name in _PARAMETERS)
+    )
+    even = attrs.evolve(mixed, traced_change=traced_change(rest, cameras, camera))
+    ours, splats = picture(splats_at(mixed, 0), camera).astype(float), splats_at(mixed, 0)
+    inside = ours.min(axis=2) < 200
+    weights = ray_weights(splats, camera, camera)
+    light = weights @ linear_from_srgb(splats.colors) + 1.0 - weights.sum(axis=1)
+    foreseen = 255.0 * srgb_from_linear(np.asarray(light)).reshape(ours.shape)
+    plain, corrected = (photographed(one, 0)[1] for one in (mixed, even))
+    paler, foreseen_paler, left = ((one - ours)[inside].mean(axis=0) for one in (plain, foreseen, corrected))
+    np.testing.assert_allclose(foreseen_paler, paler, atol=1.0)
+    assert paler.max() > 4.0
+    assert np.abs(left).max() < 0.25 * paler.max()
+
+
+def _photographer(
+    blender: RealBlender, deps: Path, folder: Path, camera: Camera
+) -> Callable[[Gaussians4D, int], tuple[Any, Any]]:
+    """Takes pictures, ``[H, W, 3]`` in 0 to 255, of a result at a frame: sharp, and widened."""
+    write_transforms(folder / "transforms.json", [camera], ["view.png"])
+
+    def photographed(result: Gaussians4D, frame: int) -> tuple[Any, Any]:
+        write_file(folder / "result.u4d", result)
+        arguments = [str(deps), str(folder), str(frame)]
+        blender.run(RENDER, arguments, folder=folder / "settings", timeout=240)
+        with np.load(folder / "photographed.npz") as archive:
+            return _on_white(archive["sharp"]), _on_white(archive["widened"])
+
+    return photographed
 
 
 def _on_white(picture: Any) -> Any:

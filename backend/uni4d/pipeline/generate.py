@@ -21,6 +21,7 @@ from uni4d import files
 from uni4d.config import Config
 from uni4d.pipeline.backend_process import Backend, own_backend
 from uni4d.pipeline.blender import BlenderCommand, render_arguments, run_headless
+from uni4d.pipeline.fidelity import psnr_in_blender
 from uni4d.pipeline.report import write_report
 from uni4d.pipeline.results import StageResults, files_of_blender
 from uni4d.pipeline.sheet import write_sheet
@@ -88,9 +89,10 @@ def generate(
         folder / "splats", results.fit.result, lambda done, _: report("sheet", 0.8 * done, "splats")
     )
     report("sheet", 0.9, "sheet.png")
-    write_sheet(folder, results)
+    in_blender = psnr_in_blender(folder, results)
+    write_sheet(folder, results, in_blender)
     seconds = time.perf_counter() - started
-    document = write_report(folder, config, results, seconds)
+    document = write_report(folder, config, results, seconds, in_blender)
     report("sheet", 1.0, "done")
     return document
 

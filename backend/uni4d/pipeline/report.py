@@ -15,8 +15,11 @@ from uni4d.pipeline.results import StageResults
 __all__ = ["write_report"]
 
 
-def write_report(folder: Path, config: Config, results: StageResults, seconds: float) -> dict[str, Any]:
-    """Write ``folder/report.json`` and return it."""
+def write_report(
+    folder: Path, config: Config, results: StageResults, seconds: float, in_blender: float
+) -> dict[str, Any]:
+    """Write ``folder/report.json`` and return it; ``in_blender``:
+    :func:`~uni4d.pipeline.fidelity.psnr_in_blender`."""
     search, alignment = results.search, results.align.alignment
     animated, fitted = results.animate, results.fit
     blender = json.loads((folder / "blender.json").read_text(encoding="utf-8"))
@@ -38,6 +41,7 @@ def write_report(folder: Path, config: Config, results: StageResults, seconds: f
         },
         "motion": animated.program,
         "fit": fitted.metrics,
+        "splats_in_blender": {"psnr_foreground": round(in_blender, 2)},
         "counts": {
             "frames": len(animated.clip.frames),
             "splats": len(fitted.result.splats.means),

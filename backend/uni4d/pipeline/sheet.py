@@ -16,6 +16,7 @@ from attrs import frozen
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 from uni4d.alignment.three_level import said_alignment
+from uni4d.pipeline.fidelity import frame_number
 from uni4d.pipeline.results import StageResults
 
 __all__ = ["write_sheet"]
@@ -32,13 +33,14 @@ class _Row:
     captions: tuple[str, ...] = ()
 
 
-def write_sheet(folder: Path, results: StageResults) -> None:
-    """Write ``folder/sheet.png`` from the results of the stages and the pictures that Blender rendered."""
+def write_sheet(folder: Path, results: StageResults, in_blender: float) -> None:
+    """Write ``folder/sheet.png`` from the results of the stages and the pictures that Blender rendered, which
+    show the splats as :func:`~uni4d.pipeline.fidelity.psnr_in_blender` says."""
     search, alignment, fitted = results.search, results.align.alignment, results.fit
     hits, metrics, clip = search.hits, fitted.metrics, results.animate.clip
     splats = sorted((folder / "renders4d").glob("splats_*.png"))[:_COLUMNS]
     meshes = sorted((folder / "renders4d").glob("mesh_*.png"))[:_COLUMNS]
-    moments = [_frame_number(path) for path in splats]
+    moments = [frame_number(path) for path in splats]
     moving: list[list[Image.Image]] = [
         [Image.fromarray(clip.frames[number - 1]) for number in moments],
         [Image.open(path) for path in splats],
@@ -62,7 +64,7 @@ def write_sheet(folder: Path, results: StageResults) -> None:
         _Row(
             f"animated splats in Blender: {len(fitted.result.splats.means)}, fitted to the clip at "
             f"{metrics['psnr_foreground']:.1f} dB foreground (without motion "
-            f"{metrics['psnr_foreground_static']:.1f} dB)",
+            f"{metrics['psnr_foreground_static']:.1f} dB); like our own pictures to {in_blender:.1f} dB",
             splat_tiles,
         ),
         _Row(
@@ -72,10 +74,6 @@ def write_sheet(folder: Path, results: StageResults) -> None:
         ),
     ]
     _draw(search.query.prompt, rows).save(folder / "sheet.png")
-
-
-def _frame_number(path: Path) -> int:
-    return int(path.stem.rsplit("_", 1)[1])
 
 
 def _closer(rows: list[list[Image.Image]]) -> list[list[Image.Image]]:

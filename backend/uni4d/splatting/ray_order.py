@@ -48,6 +48,8 @@ _STEPS, _ENOUGH = 30, 1e-3
 """Of conjugate gradients, and share of the residual that may be left."""
 _FAINT = 1e-4
 """Weight along a ray that changes no picture."""
+_NEAR, _NONE = 1e-3, -1e9
+"""Metres before the camera, as the rasteriser's; the reach of what is not so far."""
 _CHUNK = 1_000_000
 """Pairs of a ray and a splat that are held in memory at once."""
 
@@ -121,18 +123,19 @@ class _Placed(NamedTuple):
         axes = shapes.turns / widened(shapes, means, lens)[:, None, :]  # columns are scaled
         to_camera = camera.world_to_camera[:3]
         places = means @ to_camera[:, :3].T + to_camera[:, 3]
-        focal = camera.intrinsics[[0, 1], [0, 1]]
-        pixels = places[:, :2] / places[:, 2:] * focal + camera.intrinsics[:2, 2]
+        focal, before = camera.intrinsics[[0, 1], [0, 1]], places[:, 2:] > _NEAR
+        slants = places[:, :2] / np.where(before, places[:, 2:], 1.0)
+        pixels = slants * focal + camera.intrinsics[:2, 2]
         along = axes.transpose(0, 2, 1) @ to_camera[:, :3].T
         spread = np.linalg.inv(along)  # [N, camera axis, own axis]
-        slopes = spread[:, :2] - (places[:, :2] / places[:, 2:])[:, :, None] * spread[:, 2:]
-        reach = EXTENT * np.linalg.norm(slopes, axis=2) * focal / places[:, 2:] + 1.0
+        sides = np.linalg.norm(spread[:, :2] - slants[:, :, None] * spread[:, 2:], axis=2)
+        reach = np.where(before, EXTENT * sides * focal / np.where(before, places[:, 2:], 1.0) + 1.0, _NONE)
         eye = -(along @ places[:, :, None])[:, :, 0]
         return cls(eye, along, pixels, reach, splats.opacities.astype(np.float64), shapes.flat)
 
     def chunks(self, stride: int) -> list[NDArray[np.int64]]:
         """Indices of splats that meet about as many rays as are held in memory."""
-        rays = np.cumsum((2.0 * self.reach / stride + 1.0).prod(axis=1))
+        rays = np.cumsum((2.0 * np.maximum(self.reach, 0.0) / stride + 1.0).prod(axis=1))
         ends = np.searchsorted(rays, np.arange(_CHUNK, rays[-1], _CHUNK))
         return np.split(np.arange(len(rays)), ends)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -79,6 +80,14 @@ def one_ray(splats: Splats, x: float, y: float) -> NDArray[np.float64]:
     for _, index, alpha in sorted(hits):
         shown[index], left = left * alpha, left * (1.0 - alpha)
     return shown
+
+
+def test_a_camera_may_stand_among_the_splats() -> None:
+    among = evolve(CAMERA, world_to_camera=look_at([0.05, -0.1, 0.0], [0.0, 1.0, 0.0]))
+    weights = ray_weights(cloud(200, 3), among, CAMERA)
+    totals = np.asarray(weights.sum(axis=1))
+    assert np.isfinite(totals).all()
+    assert 0.3 < totals.mean() <= 1.0 + 1e-6
 
 
 def parameters(splats: Splats) -> SplatParameters:

@@ -94,7 +94,8 @@ def ray_weights(splats: Splats, camera: Camera, lens: Camera, stride: int = 1) -
     ``stride``-th row, shows."""
     rows, columns = -(-camera.height // stride), -(-camera.width // stride)
     placed = _Placed.of(splats, camera, lens)
-    found = [_met(placed, camera, own, stride, (rows, columns)) for own in placed.chunks(stride)]
+    size = rows, columns
+    found = [_met(placed, camera, own, stride, size) for own in placed.chunks(stride, size)]
     rays, splat, alpha, depth = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.lexsort((depth, rays))
     rays, splat, alpha = rays[order], splat[order], alpha[order]
@@ -133,9 +134,10 @@ class _Placed(NamedTuple):
         eye = -(along @ places[:, :, None])[:, :, 0]
         return cls(eye, along, pixels, reach, splats.opacities.astype(np.float64), shapes.flat)
 
-    def chunks(self, stride: int) -> list[NDArray[np.int64]]:
-        """Indices of splats that meet about as many rays as are held in memory."""
-        rays = np.cumsum((2.0 * np.maximum(self.reach, 0.0) / stride + 1.0).prod(axis=1))
+    def chunks(self, stride: int, size: tuple[int, int]) -> list[NDArray[np.int64]]:
+        """Indices of splats that meet about as many rays, of ``size`` (rows, columns), as are held at once."""
+        sides = 2.0 * np.maximum(self.reach, 0.0) / stride + 1.0
+        rays = np.cumsum(np.minimum(sides, (size[1], size[0])).prod(axis=1))
         ends = np.searchsorted(rays, np.arange(_CHUNK, rays[-1], _CHUNK))
         return np.split(np.arange(len(rays)), ends)
 

@@ -135,7 +135,7 @@ class _Placed(NamedTuple):
         return cls(eye, along, pixels, reach, splats.opacities.astype(np.float64), shapes.flat)
 
     def chunks(self, stride: int, size: tuple[int, int]) -> list[NDArray[np.int64]]:
-        """Indices of splats that meet about as many rays, of ``size`` (rows, columns), as are held at once."""
+        """Indices of splats that meet about as many rays of ``size`` (rows, columns) as are held at once."""
         sides = 2.0 * np.maximum(self.reach, 0.0) / stride + 1.0
         rays = np.cumsum(np.minimum(sides, (size[1], size[0])).prod(axis=1))
         ends = np.searchsorted(rays, np.arange(_CHUNK, rays[-1], _CHUNK))

@@ -49,6 +49,7 @@ from uni4d_shared.transport import (
     WORK_ENDPOINT,
     client_socket,
     is_loopback,
+    posted,
 )
 
 __all__ = ["Client", "Connected", "ConnectionLost", "Event"]
@@ -219,19 +220,21 @@ class Client:
     def _obey(self, word: bytes, frames: list[bytes]) -> None:
         job = frames[0].decode()
         if word == _CANCEL:
-            self._control.send_multipart(encode(Cancel(job), id=uuid.uuid4().hex))
+            posted(self._control, encode(Cancel(job), id=uuid.uuid4().hex))
         elif self._connected is False:
             self._events.put(Event(job, _no_backend(self._endpoint)))
         else:
             self._jobs[job] = _Job(time.monotonic())
-            self._work.send_multipart(frames[1:])
+            if not posted(self._work, frames[1:]):
+                self._end(job, _refused(self._endpoint))
 
     def _beat(self) -> None:
-        if self._unanswered >= _MAX_UNANSWERED and self._connected is not False:
-            failed = _no_backend(self._endpoint) if self._connected is None else _lost(self._endpoint)
+        sent = posted(self._control, encode(Ping(self._name), id=uuid.uuid4().hex))
+        if self._connected is not False and (not sent or self._unanswered >= _MAX_UNANSWERED):
+            lost = _no_backend if self._connected is None else _lost
+            failed = lost(self._endpoint) if sent else _refused(self._endpoint)
             self._lose(failed.code, failed.message, failed.cure)
         self._unanswered += 1
-        self._control.send_multipart(encode(Ping(self._name), id=uuid.uuid4().hex))
         self._ask()
 
     def _ask(self) -> None:
@@ -244,7 +247,7 @@ class Client:
                 known.asked = now
                 question = uuid.uuid4().hex
                 self._questions[question] = job
-                self._control.send_multipart(encode(ResultRequest(job), id=question))
+                posted(self._control, encode(ResultRequest(job), id=question))
 
     def _receive(self, socket: zmq.Socket[Any]) -> None:
         while socket.poll(0):
@@ -290,6 +293,14 @@ class Client:
 
 def _no_backend(endpoint: str) -> Failed:
     return Failed("no-backend", f"No backend answers at {endpoint}.", "Start it: uni4d serve.")
+
+
+def _refused(endpoint: str) -> Failed:
+    return Failed(
+        "keys-refused",
+        f"The backend at {endpoint} does not admit this client.",
+        "Have its keys made on the server (uni4d keys), and name their folder in the add-on's preferences.",
+    )
 
 
 def _lost(endpoint: str) -> Failed:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import ipaddress
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +27,7 @@ from urllib.parse import urlsplit
 import zmq
 import zmq.auth
 
-from uni4d_shared.codec import MAX_FRAME_BYTES
+from uni4d_shared.codec import MAX_FRAME_BYTES, Frame
 from uni4d_shared.errors import Uni4DError
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "create_server_keys",
     "is_loopback",
     "load_keys",
+    "posted",
     "server_socket",
 ]
 
@@ -88,6 +90,16 @@ def client_socket(context: zmq.Context[Any], keys: Path | None = None) -> zmq.So
     socket.curve_publickey, socket.curve_secretkey = pair
     socket.curve_serverkey = server
     return socket
+
+
+def posted(socket: zmq.Socket[Any], frames: Sequence[Frame]) -> bool:
+    """Send a message of a client without waiting. ``False`` where nobody will ever take it: the server has
+    refused the client's keys, and ZeroMQ would wait for another server for ever."""
+    try:
+        socket.send_multipart(frames, flags=zmq.NOBLOCK)
+    except zmq.Again:
+        return False
+    return True
 
 
 def _configured(socket: zmq.Socket[Any]) -> zmq.Socket[Any]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import zmq
 from harness.toy_backend import ToyBackend
 
 from blender_addon.client import Client
 from blender_addon.pump import Jobs, Pending
+from uni4d.config import ServeConfig
+from uni4d.server.authentication import authenticated
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.messages import Message, SearchRequest, SearchResult
 from uni4d_shared.progress import Cancelled
+from uni4d_shared.transport import create_client_keys, create_server_keys, server_socket
 from uni4d_shared.types import Query
 
 FOUND = SearchResult(Query("a dog", "a dog", ""), (), ())
@@ -141,6 +147,31 @@ def test_nobody_there(free_ports: Callable[[int], list[int]]) -> None:
         assert "uni4d serve" in caught.value.cure
     finally:
         client.close()
+
+
+@pytest.mark.parametrize("keys", ["stranger", None])
+def test_a_backend_that_does_not_admit_us(tmp_path: Path, keys: str | None) -> None:
+    """It is told, work is refused at once, and the client can be closed."""
+    server = tmp_path / "server"
+    create_server_keys(server)
+    create_client_keys(server, tmp_path / "stranger", "stranger")
+    (server / "clients" / "stranger.key").unlink()
+    with (
+        zmq.Context() as context,
+        authenticated(context, ServeConfig(keys=server)),
+        server_socket(context, server) as work,
+        server_socket(context, server) as control,
+    ):
+        ports = [socket.bind_to_random_port("tcp://127.0.0.1") for socket in (work, control)]
+        client = Client(*(f"tcp://127.0.0.1:{port}" for port in ports), keys=keys and tmp_path / keys)
+        jobs = Jobs(client)
+        with pytest.raises(Uni4DError, match="does not admit") as caught:
+            jobs.wait_for_backend()
+        assert "uni4d keys" in caught.value.cure
+        with pytest.raises(Uni4DError):
+            end_of(jobs, jobs.submit(SearchRequest("a dog")))
+        client.close()
+        assert "uni4d-client" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.parametrize(

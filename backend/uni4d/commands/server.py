@@ -18,7 +18,7 @@ from uni4d.terminal import stdout
 from uni4d_shared.codec import decode, encode
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.messages import Cancel, CancelReply, Failed, Message, Shutdown, Status, StatusReply
-from uni4d_shared.transport import client_socket
+from uni4d_shared.transport import client_socket, posted
 
 __all__ = ["CancelJob", "JobStatus", "Serve", "Stop"]
 
@@ -87,12 +87,12 @@ class _OnServer(Command):
     def ask(self, request: Message) -> Message:
         with zmq.Context() as context, client_socket(context, self.keys) as dealer:
             dealer.connect(self.control_endpoint)
-            dealer.send_multipart(encode(request, id=uuid.uuid4().hex))
-            if not dealer.poll(int(_ANSWER_SECONDS * 1000)):
+            sent = posted(dealer, encode(request, id=uuid.uuid4().hex))
+            if not sent or not dealer.poll(int(_ANSWER_SECONDS * 1000)):
                 raise Uni4DError(
                     "backend-unreachable",
                     f"No server answers on {self.control_endpoint}.",
-                    "Start one with: uni4d serve.",
+                    "Start one with: uni4d serve. One with keys answers those whom it has admitted: --keys.",
                 )
             reply = decode(dealer.recv_multipart()).message
         if isinstance(reply, Failed):

@@ -18,7 +18,7 @@ from attrs import define
 
 from uni4d_shared.codec import Envelope, decode, encode
 from uni4d_shared.messages import Accepted, JobProgress, Message, Ping, Pong, SearchRequest
-from uni4d_shared.transport import client_socket
+from uni4d_shared.transport import client_socket, posted
 
 _PATIENCE = 20.0  # seconds; the machine may be busy
 _SCRIPT = """
@@ -77,7 +77,8 @@ class Client:
     def ask(self, message: Message, timeout: float = _PATIENCE) -> Any:
         """The answer to a control request."""
         question = uuid.uuid4().hex
-        self.control.send_multipart(encode(message, id=question))
+        if not posted(self.control, encode(message, id=question)):
+            raise TimeoutError("the server refused the keys")
         envelope = _receive(self.control, timeout)
         assert envelope.parent == question
         return envelope.message

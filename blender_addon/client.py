@@ -127,6 +127,7 @@ class Client:
         self._questions: dict[str, str] = {}  # id of a ResultRequest → the job it asks about
         self._unanswered = 0
         self._connected: bool | None = None  # None: not known yet
+        self._refusal = _no_backend(endpoint)  # of requests, while there is no connection
 
         self._context = zmq.Context()
         try:
@@ -222,7 +223,7 @@ class Client:
         if word == _CANCEL:
             posted(self._control, encode(Cancel(job), id=uuid.uuid4().hex))
         elif self._connected is False:
-            self._events.put(Event(job, _no_backend(self._endpoint)))
+            self._events.put(Event(job, self._refusal))
         else:
             self._jobs[job] = _Job(time.monotonic())
             if not posted(self._work, frames[1:]):
@@ -230,9 +231,11 @@ class Client:
 
     def _beat(self) -> None:
         sent = posted(self._control, encode(Ping(self._name), id=uuid.uuid4().hex))
+        if not sent:
+            self._refusal = _refused(self._endpoint)
         if self._connected is not False and (not sent or self._unanswered >= _MAX_UNANSWERED):
             lost = _no_backend if self._connected is None else _lost
-            failed = lost(self._endpoint) if sent else _refused(self._endpoint)
+            failed = lost(self._endpoint) if sent else self._refusal
             self._lose(failed.code, failed.message, failed.cure)
         self._unanswered += 1
         self._ask()

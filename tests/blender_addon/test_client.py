@@ -168,7 +168,7 @@ def test_a_backend_that_does_not_admit_us(tmp_path: Path, keys: str | None) -> N
         with pytest.raises(Uni4DError, match="does not admit") as caught:
             jobs.wait_for_backend()
         assert "uni4d keys" in caught.value.cure
-        with pytest.raises(Uni4DError):
+        with pytest.raises(Uni4DError, match="does not admit"):
             end_of(jobs, jobs.submit(SearchRequest("a dog")))
         client.close()
         assert "uni4d-client" not in {thread.name for thread in threading.enumerate()}

@@ -27,7 +27,7 @@ EXTENT = 3.0
 """Standard deviations from the centre to the edge."""
 
 LOW_PASS = 0.1
-"""Pixels², as in :mod:`uni4d.splatting.projection`."""
+"""Variance in pixels² that the rasteriser adds to every projected splat."""
 
 STEEPEST = 0.25
 """The cosine below which a disc is not widened any more: it is as good as edge-on."""

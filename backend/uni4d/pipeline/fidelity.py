@@ -10,12 +10,12 @@ from PIL import Image
 
 from uni4d.exports.turntable import picture
 from uni4d.fourd.metrics import foreground_psnr
-from uni4d.pipeline.results import StageResults
+from uni4d.pipeline.results import StageResults, frame_number
 from uni4d_shared.cameras import read_transforms
 from uni4d_shared.skinning import splats_at
 from uni4d_shared.types import Clip
 
-__all__ = ["frame_number", "psnr_in_blender"]
+__all__ = ["psnr_in_blender"]
 
 
 def psnr_in_blender(folder: Path, results: StageResults) -> float:
@@ -27,11 +27,6 @@ def psnr_in_blender(folder: Path, results: StageResults) -> float:
     moments = [splats_at(results.fit.result, frame_number(path) - 1) for path in paths]
     own = np.stack([picture(splats, camera) for splats in moments])
     return foreground_psnr(torch.from_numpy(shown), Clip(own, background=(1.0, 1.0, 1.0)))
-
-
-def frame_number(path: Path) -> int:
-    """The scene's frame, of which the first is 1, that a picture of Blender's shows."""
-    return int(path.stem.rsplit("_", 1)[1])
 
 
 def _on_white(path: Path) -> np.ndarray:

@@ -9,7 +9,7 @@ from attrs import frozen
 from uni4d_shared.codec import read_file
 from uni4d_shared.messages import AlignResult, AnimateResult, FitResult, SearchResult
 
-__all__ = ["StageResults", "files_of_blender"]
+__all__ = ["StageResults", "files_of_blender", "frame_number"]
 
 
 @frozen
@@ -40,3 +40,8 @@ def files_of_blender(folder: Path) -> list[Path]:
         *("views/transforms.json", "views/depth.npz", "scene.blend", "animated.glb", "blender.json"),
     )
     return [folder / name for name in names]
+
+
+def frame_number(path: Path) -> int:
+    """The scene's frame, of which the first is 1, that a picture in ``renders4d/`` shows."""
+    return int(path.stem.rsplit("_", 1)[1])

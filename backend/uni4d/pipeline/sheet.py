@@ -16,8 +16,7 @@ from attrs import frozen
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 from uni4d.alignment.three_level import said_alignment
-from uni4d.pipeline.fidelity import frame_number
-from uni4d.pipeline.results import StageResults
+from uni4d.pipeline.results import StageResults, frame_number
 
 __all__ = ["write_sheet"]
 

@@ -20,10 +20,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from uni4d_shared.splat_shapes import LOW_PASS
+
 __all__ = ["LOW_PASS", "Projected", "project", "project_points", "rotation_matrices"]
 
-LOW_PASS = 0.1
-"""Variance in pixels² added to every projected splat."""
 _FRUSTUM_LIMIT = 1.3
 
 

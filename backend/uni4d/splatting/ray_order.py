@@ -66,12 +66,13 @@ def traced_change(
     covered = [(picture.alpha > _COVERED).numpy() for picture in rendered]
     stride = max(int((sum(mask.sum() for mask in covered) / (_RAYS * len(splats))) ** 0.5), 1)
     plain = splats.activated()
+    bodies = _Bodies.of(plain, lens)
     weights, wanted = [], []
     for index, (camera, picture, mask) in enumerate(zip(chosen, rendered, covered, strict=True)):
         progress(index / len(chosen), "colours for ray tracers")
         alpha = picture.alpha.clamp(min=_COVERED)[..., None]
         light = linear_from_srgb((picture.image / alpha).clamp(0.0, 1.0).numpy()[::stride, ::stride])
-        seen = ray_weights(plain, camera, lens, stride)
+        seen = _weights(bodies, camera, stride)
         kept = np.flatnonzero(mask[::stride, ::stride])
         weights.append(seen[kept])
         wanted.append(light.reshape(-1, 3)[kept] * np.asarray(weights[-1].sum(axis=1)))
@@ -92,23 +93,46 @@ def _solved(weights: csr_matrix, wanted: Array, splats: Splats) -> Array:
 def ray_weights(splats: Splats, camera: Camera, lens: Camera, stride: int = 1) -> csr_matrix:
     """``[R, N]``: how much of each splat the ray through every ``stride``-th pixel's centre, of every
     ``stride``-th row, shows."""
-    rows, columns = -(-camera.height // stride), -(-camera.width // stride)
-    placed = _Placed.of(splats, camera, lens)
-    size = rows, columns
+    return _weights(_Bodies.of(splats, lens), camera, stride)
+
+
+def _weights(bodies: _Bodies, camera: Camera, stride: int) -> csr_matrix:
+    placed = _Placed.of(bodies, camera)
+    size = rows, columns = -(-camera.height // stride), -(-camera.width // stride)
     found = [_met(placed, camera, own, stride, size) for own in placed.chunks(stride, size)]
     rays, splat, alpha, depth = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.lexsort((depth, rays))
     rays, splat, alpha = rays[order], splat[order], alpha[order]
     shown = alpha * _transmittance(rays, alpha)
     kept = shown > _FAINT
-    return csr_matrix((shown[kept], (rays[kept], splat[kept])), shape=(rows * columns, len(splats.means)))
+    return csr_matrix((shown[kept], (rays[kept], splat[kept])), shape=(rows * columns, len(bodies.means)))
+
+
+class _Bodies(NamedTuple):
+    """Splats as shapes, widened by a lens."""
+
+    means: Array
+    into: Array
+    """``[N, 3, 3]``: takes the world's directions to the space in which the splat is the unit Gaussian."""
+    out: Array
+    """``[N, 3, 3]``: back."""
+    opacities: Array
+    flat: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, splats: Splats, lens: Camera) -> _Bodies:
+        shapes, means = shapes_of(splats), splats.means.astype(np.float64)
+        sizes = widened(shapes, means, lens)
+        into = shapes.turns.transpose(0, 2, 1) / sizes[:, :, None]
+        out = shapes.turns * sizes[:, None, :]
+        return cls(means, into, out, splats.opacities.astype(np.float64), shapes.flat)
 
 
 class _Placed(NamedTuple):
     """Splats before a camera."""
 
     eye: Array
-    """``[N, 3]``: the camera in the space in which the splat is the unit Gaussian."""
+    """``[N, 3]``: the camera in each splat's space."""
     along: Array
     """``[N, 3, 3]``: takes a direction of the camera's axes there."""
     pixels: Array
@@ -119,20 +143,18 @@ class _Placed(NamedTuple):
     flat: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, splats: Splats, camera: Camera, lens: Camera) -> _Placed:
-        shapes, means = shapes_of(splats), splats.means.astype(np.float64)
-        axes = shapes.turns / widened(shapes, means, lens)[:, None, :]  # columns are scaled
+    def of(cls, bodies: _Bodies, camera: Camera) -> _Placed:
         to_camera = camera.world_to_camera[:3]
-        places = means @ to_camera[:, :3].T + to_camera[:, 3]
+        places = bodies.means @ to_camera[:, :3].T + to_camera[:, 3]
         focal, before = camera.intrinsics[[0, 1], [0, 1]], places[:, 2:] > _NEAR
         slants = places[:, :2] / np.where(before, places[:, 2:], 1.0)
         pixels = slants * focal + camera.intrinsics[:2, 2]
-        along = axes.transpose(0, 2, 1) @ to_camera[:, :3].T
-        spread = np.linalg.inv(along)  # [N, camera axis, own axis]
+        along = bodies.into @ to_camera[:, :3].T
+        spread = to_camera[:, :3] @ bodies.out
         sides = np.linalg.norm(spread[:, :2] - slants[:, :, None] * spread[:, 2:], axis=2)
         reach = np.where(before, EXTENT * sides * focal / np.where(before, places[:, 2:], 1.0) + 1.0, _NONE)
         eye = -(along @ places[:, :, None])[:, :, 0]
-        return cls(eye, along, pixels, reach, splats.opacities.astype(np.float64), shapes.flat)
+        return cls(eye, along, pixels, reach, bodies.opacities, bodies.flat)
 
     def chunks(self, stride: int, size: tuple[int, int]) -> list[NDArray[np.int64]]:
         """Indices of splats that meet about as many rays of ``size`` (rows, columns) as are held at once."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +46,20 @@ def box(low: tuple[float, ...], high: tuple[float, ...], cells: int) -> tuple[Ve
     return np.concatenate(sides).astype(np.float32), faces.astype(np.int32)
 
 
+def painted(vertices: NDArray[Any], faces: NDArray[Any], colors: NDArray[Any], name: str) -> TexturedMesh:
+    """A mesh of one material with a colour ``[P, 3]`` at each vertex."""
+    return TexturedMesh(
+        vertices=vertices.astype(np.float32),
+        normals=np.tile(np.array([0, 0, 1], dtype=np.float32), (len(vertices), 1)),
+        uv=np.zeros((len(vertices), 2), dtype=np.float32),
+        faces=faces.astype(np.int32),
+        face_material=np.zeros(len(faces), dtype=np.int32),
+        materials=(Material("paint", (1.0, 1.0, 1.0, 1.0)),),
+        vertex_colors=np.concatenate([colors, np.ones((len(vertices), 1))], axis=1).astype(np.float32),
+        name=name,
+    )
+
+
 def make_toy(scale: float) -> TexturedMesh:
     """A four-legged thing of six loose boxes with a pattern of colours, about ``scale`` metres long."""
     parts = [box((-0.2, -0.5, 0.4), (0.2, 0.5, 0.7), 4), box((-0.12, -0.75, 0.6), (0.12, -0.45, 0.9), 3)]
@@ -55,17 +70,7 @@ def make_toy(scale: float) -> TexturedMesh:
     starts = np.cumsum([0, *(len(v) for v, _ in parts[:-1])])
     faces = np.concatenate([f + start for (_, f), start in zip(parts, starts, strict=True)])
     pattern = 0.5 + 0.35 * np.sin(vertices @ np.array([[9.0, 3, 2], [4, 8, 5], [6, 7, 9]]) + np.arange(3))
-    colors = np.concatenate([pattern, np.ones((len(vertices), 1))], axis=1)
-    return TexturedMesh(
-        vertices=(scale * vertices).astype(np.float32),
-        normals=np.tile(np.array([0, 0, 1], dtype=np.float32), (len(vertices), 1)),
-        uv=np.zeros((len(vertices), 2), dtype=np.float32),
-        faces=faces.astype(np.int32),
-        face_material=np.zeros(len(faces), dtype=np.int32),
-        materials=(Material("paint", (1.0, 1.0, 1.0, 1.0)),),
-        vertex_colors=colors.astype(np.float32),
-        name="toy",
-    )
+    return painted(scale * vertices, faces, pattern, "toy")
 
 
 def spin(vertices: Vertices, time: float) -> Vertices:

@@ -20,12 +20,12 @@ from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
 from uni4d.fourd.ties import Ties
-from uni4d.library.geometry import Material, TexturedMesh
+from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting.static import refine_on_views
 from uni4d.splatting.surface import splats_from_mesh
 from uni4d_shared.cameras import bounding_sphere
 
-from .conftest import Studio
+from .conftest import Studio, painted
 from .test_pieces import boxes
 
 ARM = ((0.29, -0.06, 0.5), (0.41, 0.06, 1.77))
@@ -40,16 +40,7 @@ def waver() -> TexturedMesh:
     vertices, faces = boxes(*spans)
     pattern = 0.5 + 0.3 * np.sin(vertices @ np.array([[9.0, 3, 2], [4, 8, 5], [2, 3, 9]]) + np.arange(3))
     colors = np.where(on_arm(vertices)[:, None], [[0.1, 0.6, 0.15]], pattern)
-    return TexturedMesh(
-        vertices=vertices,
-        normals=np.tile(np.array([0, 0, 1], dtype=np.float32), (len(vertices), 1)),
-        uv=np.zeros((len(vertices), 2), dtype=np.float32),
-        faces=faces,
-        face_material=np.zeros(len(faces), dtype=np.int32),
-        materials=(Material("paint", (1.0, 1.0, 1.0, 1.0)),),
-        vertex_colors=np.concatenate([colors, np.ones((len(colors), 1))], axis=1).astype(np.float32),
-        name="waver",
-    )
+    return painted(vertices, faces, colors, "waver")
 
 
 def on_arm(places: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -21,13 +21,13 @@ from uni4d.fourd.sight import Sight, floor_of
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.targets import pyramid
 from uni4d.fourd.ties import Ties
-from uni4d.library.geometry import Material, TexturedMesh
+from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting import BoundSplats, splats_from_mesh
 from uni4d.splatting.binding import multiply_quaternions
 from uni4d.splatting.projection import rotation_matrices
 from uni4d.splatting.static import refine_on_views
 
-from .conftest import Studio
+from .conftest import Studio, painted
 
 _NODES = 40
 
@@ -122,18 +122,9 @@ def vase() -> TexturedMesh:
     vertices = np.stack([wide * np.cos(around), wide * np.sin(around), 0.4 * up], axis=2).reshape(-1, 3)
     index = np.arange(len(vertices)).reshape(25, 17)
     quads = np.stack([index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]], axis=2).reshape(-1, 4)
-    faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]).astype(np.int32)
+    faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
     colors = 0.5 + 0.4 * np.sin(9.0 * up.reshape(-1, 1) + np.arange(3))
-    return TexturedMesh(
-        vertices=vertices.astype(np.float32),
-        normals=np.tile(np.array([0, 0, 1], dtype=np.float32), (len(vertices), 1)),
-        uv=np.zeros((len(vertices), 2), dtype=np.float32),
-        faces=faces,
-        face_material=np.zeros(len(faces), dtype=np.int32),
-        materials=(Material("glaze", (1.0, 1.0, 1.0, 1.0)),),
-        vertex_colors=np.concatenate([colors, np.ones((len(vertices), 1))], axis=1).astype(np.float32),
-        name="vase",
-    )
+    return painted(vertices, faces, colors, "vase")
 
 
 def error_of(stage: Any, bound: BoundSplats, motion: Callable[..., Any], cameras: int, frames: int) -> float:

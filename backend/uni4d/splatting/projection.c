@@ -19,13 +19,17 @@ typedef struct {
     int tilt_u, tilt_v; /* d max(c, size - c) / dc: 1, -1, or 0 in the middle */
 } camera;
 
+/* Written out: as calls they cost more than all else here, for what follows AVX code in libm waits for it. */
+static inline double least(double a, double b) { return a < b ? a : b; }
+static inline double most(double a, double b) { return a > b ? a : b; }
+
 static camera read_camera(const float *view, const float *k, int width, int height) {
     camera c;
     for (int row = 0; row < 3; row++)
         for (int column = 0; column < 4; column++) c.rows[row][column] = view[4 * row + column];
     c.fx = k[0], c.fy = k[4], c.skew = k[1], c.cx = k[2], c.cy = k[5];
-    c.limit_u = FRUSTUM_LIMIT * fmax(c.cx, width - c.cx) / c.fx;
-    c.limit_v = FRUSTUM_LIMIT * fmax(c.cy, height - c.cy) / c.fy;
+    c.limit_u = FRUSTUM_LIMIT * most(c.cx, width - c.cx) / c.fx;
+    c.limit_v = FRUSTUM_LIMIT * most(c.cy, height - c.cy) / c.fy;
     c.tilt_u = (c.cx > width - c.cx) - (c.cx < width - c.cx);
     c.tilt_v = (c.cy > height - c.cy) - (c.cy < height - c.cy);
     return c;
@@ -118,8 +122,8 @@ static void rotation_columns(const double *q, double a[3][3]) {
 
 static void see_ellipse(const camera *c, const point *at, const float *quaternion, const float *scales, double low_pass,
                         int antialiased, ellipse *e) {
-    e->u = fmin(fmax(at->u, -c->limit_u), c->limit_u);
-    e->v = fmin(fmax(at->v, -c->limit_v), c->limit_v);
+    e->u = least(most(at->u, -c->limit_u), c->limit_u);
+    e->v = least(most(at->v, -c->limit_v), c->limit_v);
     const double pull_u = c->fx * e->u + c->skew * e->v, pull_v = c->fy * e->v;
     double square = 0.0;
     for (int k = 0; k < 3; k++) {
@@ -127,7 +131,7 @@ static void see_ellipse(const camera *c, const point *at, const float *quaternio
         e->along[k] = (c->fy * c->rows[1][k] - pull_v * c->rows[2][k]) * at->inverse;
     }
     for (int k = 0; k < 4; k++) square += (double)quaternion[k] * quaternion[k];
-    e->length = sqrt(fmax(square, 1e-24));
+    e->length = sqrt(most(square, 1e-24));
     const double to_unit = 1.0 / e->length;
     for (int k = 0; k < 4; k++) e->quaternion[k] = quaternion[k] * to_unit;
     rotation_columns(e->quaternion, e->axes);
@@ -153,7 +157,7 @@ static record record_of(const point *at, const ellipse *e, double opacity) {
     memset(&r, 0, sizeof r);
     const double shown = opacity * e->sharpness;
     if (!(shown >= ALPHA_MIN && e->determinant > 0.0 && e->xx < 1e18 && e->yy < 1e18)) return r;
-    const double log_shown = log(shown), reach = 2.0 * (log_shown - log(ALPHA_MIN)) + 1e-3;
+    const double log_shown = logf((float)shown), reach = 2.0 * (log_shown - log(ALPHA_MIN)) + 1e-3;
     const double over_yy = 1.0 / e->yy, spread = e->determinant * over_yy; /* 1 / a: the variance along a row */
     r.x = (float)at->x;
     r.y = (float)at->y;

@@ -54,9 +54,9 @@ class Strain(NamedTuple):
     """Of all edges of the graph, each seen from either end."""
 
     stretch: Tensor
-    """e, ``[2 E, 3]``"""
+    """e, ``[..., 2 E, 3]``"""
     bend: Tensor
-    """θ, ``[2 E, 3]`` radians"""
+    """θ, ``[..., 2 E, 3]`` radians"""
 
 
 class NormalEquations:
@@ -68,14 +68,15 @@ class NormalEquations:
         """Block of nodes (k, l) at k K + l."""
         self.gradient = torch.zeros(nodes, 6)
 
-    def add_pairs(self, residuals: Tensor, weights: Tensor, ends: list[tuple[Tensor, Tensor]]) -> None:
-        """Residuals ``[E, 3]`` with ``weights`` ``[E]`` that depend on the nodes in ``ends``, each
-        ``(index [E], slopes [E, 3, 6])``."""
-        for first, slopes in ends:
-            weighted = slopes * weights[:, None, None]
-            self.gradient.index_add_(0, first, torch.einsum("eci,ec->ei", weighted, residuals))
-            for second, other in ends:
-                self.hessian.index_add_(0, first * self.nodes + second, weighted.transpose(1, 2) @ other)
+    def add_pairs(self, residuals: Tensor, weights: Tensor, ends: Tensor, slopes: Tensor) -> None:
+        """Residuals ``[E, R]`` with ``weights`` ``[E, R]``, each of which depends on two nodes ``[E, 2]`` by
+        ``slopes`` ``[E, R, 12]``, six numbers of one node and six of the other."""
+        weighted = (slopes * weights[:, :, None]).transpose(1, 2)
+        pull = weighted @ residuals[:, :, None]
+        self.gradient.index_add_(0, ends.flatten(), pull.reshape(-1, 6))
+        blocks = (weighted @ slopes).reshape(-1, 2, 6, 2, 6).transpose(2, 3)
+        pairs = ends[:, :, None] * self.nodes + ends[:, None, :]
+        self.hessian.index_add_(0, pairs.flatten(), blocks.reshape(-1, 6, 6))
 
     def dense(self) -> Tensor:
         """H as one matrix ``[6 K, 6 K]``."""
@@ -118,16 +119,19 @@ class Elasticity:
     ) -> None:
         """Add the squares of the ``strain`` of ``state``, times weights ``[2 E]`` of its two parts."""
         ties = self._ties
-        lengths = ties.lengths[:, None, None]
-        identity = torch.eye(3).expand(len(lengths), 3, 3)
-        share = self._radius / lengths * identity
         here, there = (
-            torch.cat([-cross_matrices(arm) / lengths, share], dim=2)
+            cross_matrices(arm / ties.lengths[:, None])
             for arm in ties.reach(rotation_matrices(state.rotations))
         )
-        equations.add_pairs(strain.stretch, stretch, [(ties.first, here), (ties.second, -there)])
-        alike = torch.cat([identity, torch.zeros_like(identity)], dim=2)
-        equations.add_pairs(strain.bend, bend, [(ties.first, alike), (ties.second, -alike)])
+        share = (self._radius / ties.lengths)[:, None, None] * torch.eye(3)
+        alike, none = torch.eye(3).expand_as(here), torch.zeros_like(here)
+        slopes = torch.stack(
+            [-here, share, there, -share, alike, none, -alike, none], dim=1
+        )  # [2 E, 8, 3, 3]
+        slopes = slopes.reshape(-1, 2, 4, 3, 3).transpose(2, 3).reshape(-1, 6, 12)
+        weights = torch.stack([stretch, bend], dim=1).repeat_interleave(3, dim=1)
+        ends = torch.stack([ties.first, ties.second], dim=1)
+        equations.add_pairs(torch.cat([*strain], dim=1), weights, ends, slopes)
 
     def cost(self, state: NodeState, before: NodeState) -> float:
         """Twice the negative logarithm of the priors, up to a constant."""
@@ -141,9 +145,10 @@ class Elasticity:
         )
 
     def strain(self, state: NodeState) -> Strain:
-        """Of every edge, from either end."""
-        first, second = state.rotations[self._ties.first], state.rotations[self._ties.second]
-        stretch = self._ties.apart(rotation_matrices(state.rotations), state.positions)
+        """Of every edge, from either end; of states that are stacked, of each."""
+        rotations = state.rotations
+        first, second = rotations[..., self._ties.first, :], rotations[..., self._ties.second, :]
+        stretch = self._ties.apart(rotation_matrices(rotations), state.positions)
         return Strain(stretch, logarithm(multiply_quaternions(first, conjugate(second))))
 
     def _spread(self) -> Tensor:

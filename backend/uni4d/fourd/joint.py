@@ -24,6 +24,7 @@ from uni4d.fourd.elasticity import NormalEquations
 from uni4d.fourd.relevance import Relevance
 from uni4d.fourd.sight import Pull, Sight
 from uni4d.fourd.states import NodeState
+from uni4d.splatting.threads import side_by_side
 from uni4d_shared.progress import Progress, section, silent
 
 __all__ = ["RENDERINGS_PER_ROUND", "JointRegistration"]
@@ -156,8 +157,7 @@ class JointRegistration:
             tried = list(states)
             for frame, step in zip(window, steps, strict=True):
                 tried[frame] = states[frame].stepped(step, self._radius)
-            seen = [self._sight.cost_as_large(frame, tried[frame], pulls[frame].depths) for frame in window]
-            if sum(seen) + relevance.cost(tried) < cost:
+            if self._cost_as_large(tried, pulls, window) + relevance.cost(tried) < cost:
                 pulls.update(self._pulls(tried, window))
                 return tried, max(damping * _EASED, _LEAST_DAMPING)
             damping = min(damping * _TIGHTENED, _MOST_DAMPING)
@@ -169,16 +169,27 @@ class JointRegistration:
         weights = relevance.weights(states)
         count = len(states[0].positions)
         equations = BandedEquations(len(window), count)
-        for frame in window:
+
+        def of(frame: int) -> tuple[NormalEquations, NormalEquations]:
             seen = NormalEquations(count)
             self._sight.add(seen, frame, states[frame], pulls[frame].seen, _SPLATS)
             seen.gradient = pulls[frame].gradient
-            equations.add(frame - window.start, seen, relevance.held(states[frame], weights))
+            return seen, relevance.held(states[frame], weights)
+
+        for number, (seen, held) in enumerate(side_by_side(of, window)):
+            equations.add(number, seen, held)
         relevance.tie(equations, states, weights, window.start)
         return equations
 
     def _pulls(self, states: list[NodeState], frames: range) -> dict[int, Pull]:
-        return {frame: self._sight.pull(frame, states[frame]) for frame in frames}
+        pulls = side_by_side(lambda frame: self._sight.pull(frame, states[frame]), frames)
+        return dict(zip(frames, pulls, strict=True))
+
+    def _cost_as_large(self, states: list[NodeState], pulls: dict[int, Pull], frames: range) -> float:
+        def cost(frame: int) -> float:
+            return self._sight.cost_as_large(frame, states[frame], pulls[frame].depths)
+
+        return sum(side_by_side(cost, frames))
 
     def _windows(self, states: list[NodeState]) -> list[range]:
         size = (6 * len(states[0].positions)) ** 2

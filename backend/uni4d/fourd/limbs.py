@@ -26,6 +26,7 @@ from uni4d.fourd.rotations import conjugate, exponential
 from uni4d.fourd.sight import Sight
 from uni4d.fourd.states import NodeState
 from uni4d.splatting.binding import Carried, multiply_quaternions
+from uni4d.splatting.threads import side_by_side
 
 __all__ = ["Limb", "LimbSearch", "limbs_of"]
 
@@ -102,11 +103,11 @@ class LimbSearch:
         the best few limbs, from where they were ``before``, in the frame before, where they had the gains
         ``then``. ``tell`` is called on the way, and may stop it by an error."""
         tell()
-        found = []
+        found: list[tuple[float, int, NodeState]] = []
         for limb in self._lost(frame, state, then):
-            tell()
-            for turned in self._turned(self._limbs[limb], state, before):
-                found.append((self._cost(frame, self._sight.carried(turned)), limb, turned))
+            turns = self._turned(self._limbs[limb], state, before)
+            costs = side_by_side(lambda one: self._cost(frame, self._sight.carried(one)), turns, tell)
+            found += [(cost, limb, one) for cost, one in zip(costs, turns, strict=True)]
         chosen: list[NodeState] = []
         counts: dict[int, int] = {}
         for _, limb, turned in sorted(found, key=lambda one: one[0]):
@@ -129,7 +130,7 @@ class LimbSearch:
         cost = self._cost(frame, carried)
         away = self._lens.rotation.T @ (torch.tensor([0.0, 0.0, -1.0]) - self._lens.shift)
         without = [torch.where(moved[:, None], away, carried.means) for moved in self._moved]
-        costs = [self._cost(frame, Carried(means, carried.quaternions)) for means in without]
+        costs = side_by_side(lambda means: self._cost(frame, Carried(means, carried.quaternions)), without)
         return cost, torch.tensor(costs) - cost
 
     def _cost(self, frame: int, carried: Carried) -> float:

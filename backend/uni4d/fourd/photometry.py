@@ -10,18 +10,18 @@ Large residuals count less (Huber), for they come from what is hidden or lit dif
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from uni4d.splatting import native
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.rasterise import Rendered
 from uni4d_shared.types import Camera
 
-__all__ = ["Frame", "Lens", "Linearised", "robust_cost", "robust_loss", "slack_of"]
+__all__ = ["Lens", "Linearised", "robust_cost", "robust_loss", "slack_of"]
 
 _NOISE = 0.05
 """Standard deviation of a colour about what the model says, where all is in place."""
@@ -43,26 +43,12 @@ class Linearised(NamedTuple):
     weights: Tensor  # [V] 1/variance, robust
 
 
-@dataclass(frozen=True)
-class Frame:
-    """A frame of the clip at one resolution, with its slopes."""
-
-    image: Tensor
-    """``[H, W, 3]``"""
-    slopes: Tensor
-    """``[H, W, 3, 2]`` per pixel along x and y."""
-
-    @classmethod
-    def of(cls, image: Tensor) -> Frame:
-        return cls(image, _slopes(image))
-
-
 class Lens:
     """A camera as the registration needs it."""
 
     def __init__(self, camera: Camera) -> None:
-        matrix = torch.as_tensor(camera.world_to_camera, dtype=torch.float32)
-        self.rotation, self.shift = matrix[:3, :3], matrix[:3, 3]
+        self._matrix = torch.as_tensor(camera.world_to_camera, dtype=torch.float32)
+        self.rotation, self.shift = self._matrix[:3, :3], self._matrix[:3, 3]
         self._intrinsics = torch.as_tensor(camera.intrinsics, dtype=torch.float32)
         self.width, self.height = camera.width, camera.height
 
@@ -86,13 +72,22 @@ class Lens:
         slopes = torch.stack([fx * (right - u[:, None] * ahead), fy * (down - v[:, None] * ahead)], dim=1)
         return pixels, z, slopes / z[:, None, None]
 
-    def linearised(self, frame: Frame, rendered: Rendered, points: Tensor, slack: float) -> Linearised:
-        """What ``frame`` says about splats at ``points`` ``[N, 3]``; hidden are those that lie ``slack``
-        metres and more behind the rendered depth."""
+    def linearised(self, frame: Tensor, rendered: Rendered, points: Tensor, slack: float) -> Linearised:
+        """What ``frame`` ``[H, W, 3]`` says about splats at ``points`` ``[N, 3]``; hidden are those that lie
+        ``slack`` metres and more behind the rendered depth."""
+        if not native.available():
+            return self.linearised_plainly(frame, rendered, points, slack)
+        camera, drawn = (self._matrix, self._intrinsics), (rendered.image, rendered.depth)
+        return Linearised(*native.observe(points, camera, frame, drawn, slack, _NOISE, _HUBER))
+
+    def linearised_plainly(
+        self, frame: Tensor, rendered: Rendered, points: Tensor, slack: float
+    ) -> Linearised:
+        """The twin of the kernel."""
         pixels, index = self.visible(rendered, points, slack)
         moved = self.seen(points[index])[2]
-        slopes = 0.5 * (frame.slopes + _slopes(rendered.image))
-        planes = torch.cat([frame.image - rendered.image, slopes.flatten(2)], dim=-1)
+        slopes = _slopes(0.5 * (frame + rendered.image))
+        planes = torch.cat([frame - rendered.image, slopes.flatten(2)], dim=-1)
         found = self._sampled(planes, pixels[index])
         residuals = found[:, :3]
         weights = _HUBER / residuals.norm(dim=1).clamp(min=_HUBER) / _NOISE**2

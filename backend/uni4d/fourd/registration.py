@@ -28,6 +28,7 @@ from uni4d.fourd.limbs import LimbSearch
 from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.sight import Seen, Sight
 from uni4d.fourd.states import NodeState
+from uni4d.splatting.threads import side_by_side
 from uni4d_shared.progress import Progress, section, silent
 
 __all__ = ["RENDERINGS_PER_FRAME", "Registration"]
@@ -228,6 +229,7 @@ class Registration:
         if misfit < self._explained * (1.0 if bent else _ALONE):
             return whole
         bent = bent or self._bent(frame, earlier, before)
+        self._tell()
         again = self._solved(frame, whole, before, range(len(self._sights)))
         if again.cost < _CLEARLY_BETTER * bent.cost:
             bent = again
@@ -254,8 +256,9 @@ class Registration:
         if earlier:
             guesses.append(self._flowed(frame, before))
         coarse = min(_COMPARED, len(self._sights))
-        tried = [self._solved(frame, state, before, range(coarse)) for state in guesses]
+        tried = self._tried(frame, guesses, before, range(coarse))
         best = min(tried, key=lambda guess: guess.cost)
+        self._tell()
         return self._solved(frame, best.state, before, range(coarse, len(self._sights)))
 
     def _with_limbs(self, frame: int, bent: _Guess, before: NodeState) -> _Guess:
@@ -267,10 +270,11 @@ class Registration:
         then = self._limbs.gains(frame - 1, before)
         for _ in range(_LIMBS):
             beginnings = self._limbs.beginnings(frame, bent.state, before, then, self._tell)
-            tried = [self._solved(frame, state, before, range(first, middle)) for state in beginnings]
-            if not tried:
+            if not beginnings:
                 break
+            tried = self._tried(frame, beginnings, before, range(first, middle))
             best = min(tried, key=lambda guess: guess.cost)
+            self._tell()
             best = self._solved(frame, best.state, before, range(middle, levels))
             if best.cost >= bent.cost:
                 break
@@ -292,6 +296,11 @@ class Registration:
             state = state.stepped(move.clamp(-_LARGEST_STEP, _LARGEST_STEP), self._radius)
         return state
 
+    def _tried(
+        self, frame: int, beginnings: list[NodeState], before: NodeState, levels: range
+    ) -> list[_Guess]:
+        return side_by_side(lambda state: self._solved(frame, state, before, levels), beginnings, self._tell)
+
     def _solved(self, frame: int, state: NodeState, before: NodeState, levels: range) -> _Guess:
         guess = _Guess(state, math.inf)
         for level in levels:
@@ -300,7 +309,6 @@ class Registration:
 
     def _descended(self, frame: int, state: NodeState, before: NodeState, level: int) -> _Guess:
         """The best state on the way of one level's steps."""
-        self._tell()
         sight = self._sights[level]
         best, largest = _Guess(state, math.inf), math.inf
         for step in range(self._steps[level] + 1):

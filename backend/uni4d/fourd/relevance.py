@@ -117,13 +117,11 @@ class Relevance:
 
     def _strains(self, states: Sequence[NodeState]) -> Strain:
         """``[T − 1, 2 E, 3]`` each."""
-        found = [self._elasticity.strain(state) for state in states[1:]]
-        return Strain(torch.stack([s.stretch for s in found]), torch.stack([s.bend for s in found]))
+        return self._elasticity.strain(NodeState.stacked(states[1:]))
 
     def _moves(self, states: Sequence[NodeState]) -> Tensor:
         """``[T − 1, K, 6]``"""
-        pairs = zip(states[1:], states[:-1], strict=True)
-        return torch.stack([now.steps_from(before, self._radius) for now, before in pairs])
+        return NodeState.stacked(states[1:]).steps_from(NodeState.stacked(states[:-1]), self._radius)
 
     def _groups(self, strains: Strain, moves: Tensor) -> list[tuple[float, Tensor]]:
         """Cost and weights of stretch, bend, turns, moves, twists and jerks."""

@@ -19,7 +19,7 @@ from uni4d.fourd.elasticity import NormalEquations
 from uni4d.fourd.flow import flow_between
 from uni4d.fourd.layers import Layer, growth
 from uni4d.fourd.nodes import NodeGraph
-from uni4d.fourd.photometry import Frame, Lens, Linearised, robust_cost, robust_loss, slack_of
+from uni4d.fourd.photometry import Lens, Linearised, robust_cost, robust_loss, slack_of
 from uni4d.fourd.rotations import cross_matrices
 from uni4d.fourd.states import NodeState
 from uni4d.splatting import native
@@ -27,6 +27,7 @@ from uni4d.splatting.binding import Carried
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.projection import rotation_matrices
 from uni4d.splatting.rasterise import Rendered, render
+from uni4d.splatting.threads import side_by_side
 from uni4d_shared.cameras import scaled
 from uni4d_shared.types import ViewSet
 
@@ -89,7 +90,7 @@ class Sight:
         self._gain = float(first.coarser)
         self._nodes = torch.from_numpy(graph.nodes)
         self.lenses = [Lens(layer.targets.camera) for layer in layers]
-        self.frames = [[Frame.of(image) for image in layer.targets.images] for layer in layers]
+        self.frames = [layer.targets.images for layer in layers]
         self.splats = len(first.splats)
         self._slack = slack_of(first.splats, radius)
         weights, self._movers = self.skin(graph).topk(min(_SLOTS, len(graph.nodes)), dim=1)
@@ -151,11 +152,11 @@ class Sight:
 
     def costs(self, states: Sequence[NodeState]) -> list[float]:
         """Of all frames, with the nodes in ``states``."""
-        return [self.cost(frame, self.look(state, frame)) for frame, state in enumerate(states)]
+        return side_by_side(lambda at: self.cost(at[0], self.look(at[1], at[0])), list(enumerate(states)))
 
     def _loss(self, frame: int, rendered: list[Rendered]) -> Tensor:
         costs = [
-            robust_loss(picture.image, frames[frame].image)
+            robust_loss(picture.image, frames[frame])
             for picture, frames in zip(rendered, self.frames, strict=True)
         ]
         return self._gain * _COUNTED * torch.stack(costs).sum()
@@ -200,7 +201,7 @@ class Sight:
     def misfit(self, frame: int, seen: Seen) -> float:
         """The cost per covered pixel, the mean over the cameras: comparable between resolutions."""
         costs = [
-            _per_pixel(rendered, frames[frame].image)
+            _per_pixel(rendered, frames[frame])
             for rendered, frames in zip(seen.rendered, self.frames, strict=True)
         ]
         return sum(costs) / len(costs)
@@ -230,7 +231,7 @@ class Sight:
         """Where the flow from the frame before takes the splats that are visible in it, in ``seen``."""
         found = []
         for lens, frames, rendered in zip(self.lenses, self.frames, seen.rendered, strict=True):
-            flow, trusted = flow_between(frames[frame - 1].image, frames[frame].image)
+            flow, trusted = flow_between(frames[frame - 1], frames[frame])
             pixels, index = lens.visible(rendered, seen.points, self._slack)
             column, row = pixels[index].long().unbind(1)
             kept = trusted[row, column]

@@ -78,5 +78,7 @@ def pyramid(clip: Clip, camera: Camera) -> list[Targets]:
         small = camera if factor == 1 else scaled(camera, width)
         planes = functional.interpolate(stacked, size=(small.height, small.width), mode="area")
         planes = planes.permute(0, 2, 3, 1).contiguous()
-        levels.append(Targets(small, planes[..., :3], planes[..., 3], clip.background))
+        levels.append(
+            Targets(small, planes[..., :3].contiguous(), planes[..., 3].contiguous(), clip.background)
+        )
     return levels

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from uni4d.splatting.threads import kernel_threads
 
-__all__ = ["Batch", "Gradients", "KernelUnavailable", "available", "load", "pull", "turn"]
+__all__ = ["Batch", "Gradients", "KernelUnavailable", "available", "load", "observe", "pull", "turn"]
 
 # libgomp's default is to spin between parallel regions, which starves torch's own threads (10-40 times slower
 # on a busy machine). It reads this when it is loaded, i.e. when the kernel is.
@@ -33,7 +33,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _SOURCES = tuple(
     Path(__file__).with_name(name)
-    for name in ("kernel.c", "projection.c", "binning.c", "background.c", "carry.c", "pull.c")
+    for name in ("kernel.c", "projection.c", "binning.c", "background.c", "carry.c", "observe.c", "pull.c")
 )
 _HEADER = Path(__file__).with_name("kernel.h")
 _FLAGS = ("-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
@@ -134,6 +134,7 @@ def _open(path: Path) -> ctypes.CDLL:
         "uni4d_finish": ([pointer], None),
         "uni4d_backward": ([pointer, pointer], integer),
         "uni4d_turn": ([count, count, *[pointer] * 6, integer], None),
+        "uni4d_observe": ([*[count] * 3, *[pointer] * 6, *[ctypes.c_float] * 3, *[pointer] * 4], count),
         "uni4d_pull": ([*[count] * 4, *[pointer] * 8, ctypes.c_float, *[pointer] * 2], integer),
     }
     for name, (arguments, result) in signatures.items():
@@ -193,6 +194,30 @@ def turn(
         kernel_threads(),
     )
     return turned, moved
+
+
+def observe(
+    points: Tensor,  # [N, 3]
+    camera: tuple[Tensor, Tensor],  # world to camera [4, 4], intrinsics [3, 3]
+    frame: Tensor,  # [H, W, 3]
+    rendered: tuple[Tensor, Tensor],  # image [H, W, 3], depth [H, W]
+    slack: float,
+    noise: float,
+    huber: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Which points are seen ``[V]`` int64, residuals ``[V, 3]``, slopes ``[V, 3, 3]`` and weights ``[V]``."""
+    height, width = rendered[1].shape
+    inputs = [t.detach().contiguous() for t in (points, *camera, frame, *rendered)]
+    seen = torch.empty(len(points), dtype=torch.int64)
+    found = seen, *(torch.empty(len(points), *own) for own in ((3,), (3, 3), ()))
+    count = load().uni4d_observe(
+        *(len(points), width, height),
+        *(t.data_ptr() for t in inputs),
+        *(slack, noise, huber),
+        *(t.data_ptr() for t in found),
+    )
+    which, residuals, slopes, weights = (t[:count] for t in found)
+    return which, residuals, slopes, weights
 
 
 def pull(

@@ -19,6 +19,7 @@ from uni4d.fourd.elasticity import NormalEquations
 from uni4d.fourd.relevance import Relevance
 from uni4d.fourd.sight import Pull, Sight
 from uni4d.fourd.states import NodeState
+from uni4d.splatting.threads import side_by_side
 
 __all__ = ["BodyDescent"]
 
@@ -50,7 +51,7 @@ class BodyDescent:
         self._damping, self._tell = damping, tell
         self.states = list(states)
         self._look()
-        self._curvature = [self._of_colors(frame) for frame in frames]
+        self._curvature = side_by_side(self._of_colors, frames)
 
     @property
     def pictures(self) -> list[float]:
@@ -95,11 +96,12 @@ class BodyDescent:
 
     def _cost_as_large(self, states: list[NodeState]) -> float:
         """Of the pictures, of splats that look as large as they do now."""
-        cost = 0.0
-        for frame, pull in zip(self._frames, self._pulls, strict=True):
-            self._tell()
-            cost += self._sight.cost_as_large(frame, states[frame], pull.depths)
-        return cost
+
+        def cost(frame: int) -> float:
+            pull = self._pulls[frame - self._frames.start]
+            return self._sight.cost_as_large(frame, states[frame], pull.depths)
+
+        return sum(side_by_side(cost, self._frames, self._tell))
 
     def _go_on(self, states: list[NodeState], steps: Tensor) -> None:
         """To ``states``, which ``steps`` led to, and correct the curvature on the way."""
@@ -111,10 +113,10 @@ class BodyDescent:
             self._curvature[index] = corrected(self._curvature[index], step, change)
 
     def _look(self) -> None:
-        self._pulls: list[Pull] = []
-        for frame in self._frames:
-            self._tell()
-            self._pulls.append(self._sight.pull(frame, self.states[frame]))
+        def pull(frame: int) -> Pull:
+            return self._sight.pull(frame, self.states[frame])
+
+        self._pulls = side_by_side(pull, self._frames, self._tell)
         self._moves = [self._skeleton.moves(self.states[frame]) for frame in self._frames]
 
     def _gradient(self, index: int) -> Tensor:

@@ -19,6 +19,7 @@ from uni4d.fourd.sight import Seen, Sight
 from uni4d.fourd.states import NodeState
 from uni4d.splatting.binding import Carried, multiply_quaternions, quaternions_from_matrices
 from uni4d.splatting.projection import rotation_matrices
+from uni4d.splatting.threads import side_by_side
 
 __all__ = ["RigidSearch"]
 
@@ -82,11 +83,11 @@ class RigidSearch:
         candidates = [
             expected,
             rest,
-            *(self._centred(frame, p, coarse, about) for p in self._turned(expected)),
+            *side_by_side(lambda pose: self._centred(frame, pose, coarse, about), self._turned(expected)),
         ]
-        drawn = [self._drawn(0, frame, pose, coarse, about) for pose in candidates]
+        drawn = side_by_side(lambda pose: self._drawn(0, frame, pose, coarse, about), candidates)
         best = sorted(drawn, key=lambda one: one.rank)[:_REFINED]
-        refined = [self._refined(0, frame, one, coarse, about) for one in best]
+        refined = side_by_side(lambda one: self._refined(0, frame, one, coarse, about), best)
         pose = min(refined, key=lambda one: one.rank).pose
         for level in range(1, len(self._sights)):
             shape = self._sights[level].carried(before)
@@ -120,7 +121,7 @@ class RigidSearch:
         """L1, sharp and at three blurs."""
         total = 0.0
         for rendered, frames in zip(seen.rendered, self._sights[level].frames, strict=True):
-            difference = (rendered.image - frames[frame].image).permute(2, 0, 1)[None]
+            difference = (rendered.image - frames[frame]).permute(2, 0, 1)[None]
             total += float(difference.abs().mean())
             for factor in _BLURS:
                 if min(difference.shape[-2:]) >= 2 * factor:
@@ -131,10 +132,8 @@ class RigidSearch:
         """Moved parallel to the first camera's image so that the silhouettes' centroids meet."""
         sight = self._sights[0]
         seen = self._look(0, frame, pose, shape, about)
-        corner = sight.frames[0][frame].image[0, 0]
-        wanted, found = (
-            _centroid(i - corner) for i in (sight.frames[0][frame].image, seen.rendered[0].image)
-        )
+        corner = sight.frames[0][frame][0, 0]
+        wanted, found = (_centroid(i - corner) for i in (sight.frames[0][frame], seen.rendered[0].image))
         if wanted is None or found is None:
             return pose
         lens = sight.lenses[0]

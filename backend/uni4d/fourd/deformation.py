@@ -2,7 +2,8 @@
 
 A point x at rest goes to Σ_j w_j (R_k (x − n_k) + n_k + t_k), which is linear in the entries of
 [R_k | o_k], o_k = n_k + t_k − R_k n_k. A splat's place on its triangle is a fixed blend of three such points,
-so the places of all splats at all times are **one constant sparse matrix** times the stacked node matrices.
+so the corners that carry splats are one constant sparse matrix times the stacked node matrices, and the
+splats' places another one times the corners.
 """
 
 from __future__ import annotations
@@ -56,19 +57,14 @@ class SplatDriver:
     """
 
     def __init__(self, bound: BoundSplats, graph: NodeGraph) -> None:
-        corners = bound.corners.numpy()
-        barycentric = bound.barycentric.numpy().astype(np.float64)
-        rest = bound.vertices.numpy().astype(np.float64)
-        size = 4 * len(graph.nodes)
-        rows = [_row_matrix(rest, graph, corners[:, c], size) for c in range(3)]
-        place = sum(
-            (row.multiply(barycentric[:, c, None]).tocsr() for c, row in enumerate(rows)),
-            start=csr_matrix((len(corners), size)),
-        )
-        self._place = _SparsePair(place)
-        self._corners = corners
-        self._barycentric = bound.barycentric
-        self._edges = _SparsePair(rows[1] - rows[0]), _SparsePair(rows[2] - rows[0])
+        used, corners = np.unique(bound.corners.numpy(), return_inverse=True)
+        count = len(bound)
+        self._moved = _SparsePair(_row_matrix(bound.vertices.numpy().astype(np.float64), graph, used))
+        rows, barycentric = np.repeat(np.arange(count), 3), bound.barycentric.numpy()
+        places = csr_matrix((barycentric.reshape(-1), (rows, corners.reshape(-1))), shape=(count, len(used)))
+        self._places = _SparsePair(places)
+        self._corners = torch.from_numpy(corners.reshape(count, 3)).long()
+        self._used, self._barycentric = used, bound.barycentric
         frames = triangle_frames(bound.vertices[bound.corners])
         self._frames_at_rest = frames
         self._quaternions = bound.splats.quaternions.detach()
@@ -77,35 +73,34 @@ class SplatDriver:
     def weights(self, graph: NodeGraph) -> Tensor:
         """``[N, K]`` how much each node of the driver's ``graph`` moves each splat; rows sum to 1."""
         weights = torch.zeros(len(self._corners), len(graph.nodes))
-        for corner in range(3):
-            vertex = self._corners[:, corner]
-            nodes = torch.from_numpy(graph.vertex_nodes[vertex]).long()
-            shares = torch.from_numpy(graph.vertex_weights[vertex]) * self._barycentric[:, corner, None]
-            weights.scatter_add_(1, nodes, shares)
+        nodes, shares = (torch.from_numpy(a[self._used]) for a in (graph.vertex_nodes, graph.vertex_weights))
+        for corner, part in zip(self._corners.T, self._barycentric.T, strict=True):
+            weights.scatter_add_(1, nodes[corner].long(), shares[corner] * part[:, None])
         return weights
 
     def carried(self, matrices: Tensor) -> Carried:
         """Means ``[B, N, 3]`` and quaternions ``[B, N, 4]`` for node matrices ``[B, K, 4, 3]``."""
-        count, nodes = matrices.shape[:2]
-        columns = matrices.permute(1, 2, 0, 3).reshape(4 * nodes, 3 * count)  # [4K, 3B]
-        place = self._place.times(columns).reshape(-1, count, 3).transpose(0, 1)
+        moments, nodes = matrices.shape[:2]
+        columns = matrices.permute(1, 2, 0, 3).reshape(4 * nodes, 3 * moments)  # [4K, 3B]
+        moved = self._moved.times(columns)  # [U, 3B]
+        place = self._places.times(moved).reshape(-1, moments, 3).transpose(0, 1)
         with torch.no_grad():
-            edges = torch.stack([e.times(columns).reshape(-1, count, 3) for e in self._edges], dim=1)
-            quaternions, offset = turned_with(
-                edges.permute(2, 0, 1, 3), self._frames_at_rest, self._quaternions, self._offset
-            )
+            corners = moved.reshape(-1, moments, 3).transpose(0, 1)[:, self._corners]  # [B, N, 3, 3]
+            edges = corners[:, :, 1:] - corners[:, :, :1]
+            quaternions, offset = turned_with(edges, self._frames_at_rest, self._quaternions, self._offset)
         return Carried(place + offset, quaternions)
 
 
-def _row_matrix(rest: NDArray[Any], graph: NodeGraph, vertex: NDArray[Any], size: int) -> csr_matrix:
-    """Rows ``[N, 4K]`` that give the moved position of each ``vertex`` from the stacked node matrices."""
+def _row_matrix(rest: NDArray[Any], graph: NodeGraph, vertex: NDArray[Any]) -> csr_matrix:
+    """Rows ``[U, 4K]`` that give the moved position of each ``vertex`` from the stacked node matrices."""
     nodes, weights = graph.vertex_nodes[vertex], graph.vertex_weights[vertex].astype(np.float64)
     slots = nodes.shape[1]
-    homogeneous = np.concatenate([rest[vertex], np.ones((len(vertex), 1))], axis=1)  # [N, 4]
-    values = weights[:, :, None] * homogeneous[:, None, :]  # [N, J, 4]
+    homogeneous = np.concatenate([rest[vertex], np.ones((len(vertex), 1))], axis=1)  # [U, 4]
+    values = weights[:, :, None] * homogeneous[:, None, :]  # [U, J, 4]
     columns = 4 * nodes[:, :, None] + np.arange(4)
     rows = np.repeat(np.arange(len(vertex)), 4 * slots)
-    return csr_matrix((values.reshape(-1), (rows, columns.reshape(-1))), shape=(len(vertex), size))
+    shape = len(vertex), 4 * len(graph.nodes)
+    return csr_matrix((values.reshape(-1), (rows, columns.reshape(-1))), shape=shape)
 
 
 class _SparsePair:

@@ -25,6 +25,7 @@ from torch import Tensor
 from uni4d.fourd.rotations import conjugate, cross_matrices, logarithm
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.ties import Ties
+from uni4d.splatting import native
 from uni4d.splatting.binding import multiply_quaternions
 from uni4d.splatting.projection import rotation_matrices
 
@@ -79,15 +80,16 @@ class NormalEquations:
         self.hessian.index_add_(0, pairs.flatten(), blocks.reshape(-1, 6, 6))
 
     def dense(self) -> Tensor:
-        """H as one matrix ``[6 K, 6 K]``."""
-        blocks = self.hessian.reshape(self.nodes, self.nodes, 6, 6)
-        return blocks.permute(0, 2, 1, 3).reshape(6 * self.nodes, 6 * self.nodes)
+        """H as one matrix ``[6 K, 6 K]``, a copy."""
+        blocks = self.hessian.reshape(self.nodes, self.nodes, 6, 6).transpose(1, 2)
+        whole = blocks.clone(memory_format=torch.contiguous_format)
+        return whole.reshape(6 * self.nodes, 6 * self.nodes)
 
     def solved(self, damping: float) -> Tensor:
         """``[K, 6]``: the step, with ``damping`` times the diagonal added (Levenberg & Marquardt)."""
         dense = self.dense()
         diagonal = dense.diagonal()
-        dense = dense + torch.diag(damping * diagonal + 1e-4 * diagonal.mean())
+        diagonal += damping * diagonal + 1e-4 * diagonal.mean()
         factor = torch.linalg.cholesky(dense)
         return -torch.cholesky_solve(self.gradient.reshape(-1, 1), factor).reshape(self.nodes, 6)
 
@@ -118,20 +120,28 @@ class Elasticity:
         self, equations: NormalEquations, state: NodeState, strain: Strain, stretch: Tensor, bend: Tensor
     ) -> None:
         """Add the squares of the ``strain`` of ``state``, times weights ``[2 E]`` of its two parts."""
+        ties, turns = self._ties, rotation_matrices(state.rotations)
+        weights = torch.stack([stretch, bend], dim=1)
+        if native.available():
+            about = ties.ends, (torch.stack([ties.arms, ties.other_arms]), ties.lengths), turns
+            native.tie(equations.hessian, equations.gradient, *about, strain, weights, self._radius)
+        else:
+            self.add_strain_plainly(equations, turns, strain, weights)
+
+    def add_strain_plainly(
+        self, equations: NormalEquations, turns: Tensor, strain: Strain, weights: Tensor
+    ) -> None:
+        """The twin of the kernel, with ``turns`` ``[K, 3, 3]`` and ``weights`` ``[2 E, 2]``."""
         ties = self._ties
-        here, there = (
-            cross_matrices(arm / ties.lengths[:, None])
-            for arm in ties.reach(rotation_matrices(state.rotations))
-        )
+        here, there = (cross_matrices(arm / ties.lengths[:, None]) for arm in ties.reach(turns))
         share = (self._radius / ties.lengths)[:, None, None] * torch.eye(3)
         alike, none = torch.eye(3).expand_as(here), torch.zeros_like(here)
         slopes = torch.stack(
             [-here, share, there, -share, alike, none, -alike, none], dim=1
         )  # [2 E, 8, 3, 3]
         slopes = slopes.reshape(-1, 2, 4, 3, 3).transpose(2, 3).reshape(-1, 6, 12)
-        weights = torch.stack([stretch, bend], dim=1).repeat_interleave(3, dim=1)
-        ends = torch.stack([ties.first, ties.second], dim=1)
-        equations.add_pairs(torch.cat([*strain], dim=1), weights, ends, slopes)
+        residuals, weights = torch.cat([*strain], dim=1), weights.repeat_interleave(3, dim=1)
+        equations.add_pairs(residuals, weights, ties.ends, slopes)
 
     def cost(self, state: NodeState, before: NodeState) -> float:
         """Twice the negative logarithm of the priors, up to a constant."""

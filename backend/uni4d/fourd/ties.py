@@ -39,6 +39,11 @@ class Ties(NamedTuple):
         least = 1e-9 * float((nodes - nodes.mean(0)).norm(dim=1).max())
         return cls(first, second, places - nodes[first], places - nodes[second], lengths.clamp(min=least))
 
+    @property
+    def ends(self) -> Tensor:
+        """``[2 E, 2]``"""
+        return torch.stack([self.first, self.second], dim=1)
+
     def reach(self, turns: Tensor) -> tuple[Tensor, Tensor]:
         """The arms of both ends, turned: ``[..., 2 E, 3]`` of rotations ``[..., K, 3, 3]``."""
         return (

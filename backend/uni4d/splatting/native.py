@@ -25,7 +25,7 @@ from torch import Tensor
 
 from uni4d.splatting.threads import kernel_threads
 
-__all__ = ["Batch", "Gradients", "KernelUnavailable", "available", "load", "observe", "pull", "turn"]
+__all__ = ["Batch", "Gradients", "KernelUnavailable", "available", "load", "observe", "pull", "tie", "turn"]
 
 # libgomp's default is to spin between parallel regions, which starves torch's own threads (10-40 times slower
 # on a busy machine). It reads this when it is loaded, i.e. when the kernel is.
@@ -33,7 +33,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _SOURCES = tuple(
     Path(__file__).with_name(name)
-    for name in ("kernel.c", "projection.c", "binning.c", "background.c", "carry.c", "observe.c", "pull.c")
+    for name in (
+        "kernel.c",
+        "projection.c",
+        "binning.c",
+        "background.c",
+        "carry.c",
+        "observe.c",
+        "pull.c",
+        "tie.c",
+    )
 )
 _HEADER = Path(__file__).with_name("kernel.h")
 _FLAGS = ("-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
@@ -136,6 +145,7 @@ def _open(path: Path) -> ctypes.CDLL:
         "uni4d_turn": ([count, count, *[pointer] * 6, integer], None),
         "uni4d_observe": ([*[count] * 3, *[pointer] * 6, *[ctypes.c_float] * 3, *[pointer] * 4], count),
         "uni4d_pull": ([*[count] * 4, *[pointer] * 8, ctypes.c_float, *[pointer] * 2], integer),
+        "uni4d_tie": ([*[count] * 2, *[pointer] * 7, ctypes.c_float, *[pointer] * 2], None),
     }
     for name, (arguments, result) in signatures.items():
         function = getattr(library, name)
@@ -239,3 +249,23 @@ def pull(
     )
     if failed:
         raise ValueError(f"pull: {moved[0].shape[1]} nodes move a splat, which are too many")
+
+
+def tie(
+    hessian: Tensor,  # [K², 6, 6], added to
+    gradient: Tensor,  # [K, 6], added to
+    ends: Tensor,  # [E, 2] int64, nodes
+    levers: tuple[Tensor, Tensor],  # arms [2, E, 3] at rest, lengths [E]
+    turns: Tensor,  # [K, 3, 3]
+    strain: tuple[Tensor, Tensor],  # stretch [E, 3], bend [E, 3]
+    weights: Tensor,  # [E, 2]
+    radius: float,
+) -> None:
+    """Add to normal equations how edges hold the nodes at their ends."""
+    inputs = [t.detach().contiguous() for t in (ends, *levers, turns, *strain, weights)]
+    load().uni4d_tie(
+        *(len(ends), len(turns)),
+        *(t.data_ptr() for t in inputs),
+        radius,
+        *(hessian.data_ptr(), gradient.data_ptr()),
+    )

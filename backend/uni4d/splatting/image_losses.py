@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from uni4d.splatting import native
 
 __all__ = ["dilated", "dissimilarity", "psnr"]
 
@@ -25,12 +29,46 @@ def dissimilarity(
 
     The usual window of 11 pixels costs twice as much and tells a fit nothing more at these image sizes.
     """
-    a, b = (x.reshape(-1, *x.shape[-3:]).permute(0, 3, 1, 2) for x in (image, target))
-    channels = a.shape[1]
+    if image.shape != target.shape or image.shape[-1:] != (3,):
+        raise ValueError(
+            f"dissimilarity: image {list(image.shape)} and target {list(target.shape)} must both be "
+            "[H, W, 3] or [B, H, W, 3]"
+        )
+    a, b = (x.reshape(-1, *x.shape[-3:]) for x in (image, target))
+    weights = _gaussian(window, sigma)
+    plain = a.dtype != torch.float32 or a.device.type != "cpu" or b.requires_grad or not native.available()
+    if plain:
+        return 0.5 * (1.0 - _similarity(a, b, weights))
+    similar: Tensor = _Similarity.apply(a, b, weights)  # type: ignore[no-untyped-call]
+    return 0.5 * (1.0 - similar)
+
+
+class _Similarity(torch.autograd.Function):
+    """The kernel, differentiable in the image."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+        pictures = image.detach().contiguous(), target.detach().contiguous()
+        value, slopes = native.similarity(*pictures, weights, slopes=ctx.needs_input_grad[0])
+        if slopes is not None:
+            ctx.save_for_backward(*pictures, weights, slopes)
+        return torch.tensor(value)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        image, target, weights, slopes = ctx.saved_tensors
+        scale = float(gradients[0]) / image.numel()
+        return native.similarity_slope(image, target, weights, slopes, scale), None, None
+
+
+def _similarity(image: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """The twin of the kernel: mean SSIM of ``[B, H, W, 3]``, zero beyond the edges, blurred by
+    ``weights``."""
+    a, b = (x.permute(0, 3, 1, 2) for x in (image, target))
+    channels, half = a.shape[1], len(weights) // 2
     stacked = torch.cat([a, b, a * a, b * b, a * b], dim=1)
-    kernel = _gaussian(window, sigma).to(stacked)
-    count = stacked.shape[1]
-    half = window // 2
+    kernel, count = weights.to(stacked), stacked.shape[1]
     stacked = functional.conv2d(
         stacked, kernel.view(1, 1, -1, 1).expand(count, 1, -1, 1), padding=(half, 0), groups=count
     )
@@ -43,7 +81,7 @@ def dissimilarity(
     ssim = ((2 * product + _SSIM_C1) * (2 * covariance + _SSIM_C2)) / (
         (squares + _SSIM_C1) * (variances + _SSIM_C2)
     )
-    return 0.5 * (1.0 - ssim.mean())
+    return ssim.mean()
 
 
 @lru_cache

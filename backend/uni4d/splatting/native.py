@@ -25,23 +25,29 @@ from torch import Tensor
 
 from uni4d.splatting.threads import kernel_threads
 
-__all__ = ["Batch", "Gradients", "KernelUnavailable", "available", "load", "observe", "pull", "tie", "turn"]
+__all__ = [
+    "Batch",
+    "Gradients",
+    "KernelUnavailable",
+    "available",
+    "load",
+    "observe",
+    "pull",
+    "similarity",
+    "similarity_slope",
+    "tie",
+    "turn",
+]
 
 # libgomp's default is to spin between parallel regions, which starves torch's own threads (10-40 times slower
 # on a busy machine). It reads this when it is loaded, i.e. when the kernel is.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _SOURCES = tuple(
-    Path(__file__).with_name(name)
+    Path(__file__).with_name(f"{name}.c")
     for name in (
-        "kernel.c",
-        "projection.c",
-        "binning.c",
-        "background.c",
-        "carry.c",
-        "observe.c",
-        "pull.c",
-        "tie.c",
+        *("kernel", "projection", "binning", "background"),
+        *("carry", "observe", "pull", "similarity", "tie"),
     )
 )
 _HEADER = Path(__file__).with_name("kernel.h")
@@ -145,6 +151,11 @@ def _open(path: Path) -> ctypes.CDLL:
         "uni4d_turn": ([count, count, *[pointer] * 6, integer], None),
         "uni4d_observe": ([*[count] * 3, *[pointer] * 6, *[ctypes.c_float] * 3, *[pointer] * 4], count),
         "uni4d_pull": ([*[count] * 4, *[pointer] * 8, ctypes.c_float, *[pointer] * 2], integer),
+        "uni4d_similarity": ([*[count] * 4, *[pointer] * 5, integer], integer),
+        "uni4d_similarity_backward": (
+            [*[count] * 4, *[pointer] * 4, ctypes.c_float, pointer, integer],
+            integer,
+        ),
         "uni4d_tie": ([*[count] * 2, *[pointer] * 7, ctypes.c_float, *[pointer] * 2], None),
     }
     for name, (arguments, result) in signatures.items():
@@ -249,6 +260,41 @@ def pull(
     )
     if failed:
         raise ValueError(f"pull: {moved[0].shape[1]} nodes move a splat, which are too many")
+
+
+def similarity(
+    image: Tensor,  # [B, H, W, 3]
+    target: Tensor,  # [B, H, W, 3]
+    weights: Tensor,  # [2 half + 1] of the blur
+    *,
+    slopes: bool,
+) -> tuple[float, Tensor | None]:
+    """The mean structural similarity, and, if wanted, what :func:`similarity_slope` needs."""
+    images, height, width, _ = image.shape
+    kept = torch.empty(3, *image.shape) if slopes else None
+    sums = torch.empty(images, height, dtype=torch.float64)
+    failed = load().uni4d_similarity(
+        *(images, height, width, len(weights) // 2),
+        *(t.data_ptr() for t in (weights, image, target)),
+        *(None if kept is None else kept.data_ptr(), sums.data_ptr(), kernel_threads()),
+    )
+    if failed:
+        raise MemoryError(f"similarity: no memory for pictures of {list(image.shape)}")
+    return float(sums.sum()) / image.numel(), kept
+
+
+def similarity_slope(image: Tensor, target: Tensor, weights: Tensor, slopes: Tensor, scale: float) -> Tensor:
+    """``[B, H, W, 3]``: ``scale`` times the gradient, by the image, of the similarity's sum."""
+    images, height, width, _ = image.shape
+    gradient = torch.empty_like(image)
+    failed = load().uni4d_similarity_backward(
+        *(images, height, width, len(weights) // 2),
+        *(t.data_ptr() for t in (weights, image, target, slopes)),
+        *(scale, gradient.data_ptr(), kernel_threads()),
+    )
+    if failed:
+        raise MemoryError(f"similarity: no memory for pictures of {list(image.shape)}")
+    return gradient
 
 
 def tie(

@@ -80,14 +80,14 @@ class BandedEquations:
         """The steps of the one or two frames that are left between two runs."""
         blocks = [self._block(frame, damping) for frame in middle]
         rights = [-self._gradient[frame] for frame in middle]
-        between = ahead.close(blocks, rights)
         if len(middle) == 1:
+            ahead.close(blocks, rights)
             return [torch.cholesky_solve(rights[0][:, None], torch.linalg.cholesky(blocks[0]))[:, 0]]
-        blocks, rights = blocks[::-1], rights[::-1]
-        across = behind.close(blocks, rights)
-        between = torch.diag(self._ties[0, middle[0]]) - between - across.T
-        whole = torch.cat([torch.cat([blocks[1], between], dim=1), torch.cat([between.T, blocks[0]], dim=1)])
-        found = torch.cholesky_solve(torch.cat(rights[::-1])[:, None], torch.linalg.cholesky(whole))
+        between = torch.diag(self._ties[0, middle[0]])
+        between -= ahead.close(blocks, rights)
+        between -= behind.close(blocks[::-1], rights[::-1]).T
+        whole = torch.cat([torch.cat([blocks[0], between], dim=1), torch.cat([between.T, blocks[1]], dim=1)])
+        found = torch.cholesky_solve(torch.cat(rights)[:, None], torch.linalg.cholesky(whole))
         return list(found.reshape(2, -1))
 
     def _block(self, frame: int, damping: float) -> Tensor:

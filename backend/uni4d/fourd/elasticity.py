@@ -25,7 +25,7 @@ from torch import Tensor
 from uni4d.fourd.rotations import conjugate, cross_matrices, logarithm
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.ties import Ties
-from uni4d.splatting import native
+from uni4d.splatting import kernels, native
 from uni4d.splatting.binding import multiply_quaternions
 from uni4d.splatting.projection import rotation_matrices
 
@@ -124,7 +124,7 @@ class Elasticity:
         weights = torch.stack([stretch, bend], dim=1)
         if native.available():
             about = ties.ends, (torch.stack([ties.arms, ties.other_arms]), ties.lengths), turns
-            native.tie(equations.hessian, equations.gradient, *about, strain, weights, self._radius)
+            kernels.tie(equations.hessian, equations.gradient, *about, strain, weights, self._radius)
         else:
             self.add_strain_plainly(equations, turns, strain, weights)
 

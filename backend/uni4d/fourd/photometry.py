@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from uni4d.splatting import native
+from uni4d.splatting import kernels, native
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.rasterise import Rendered
 from uni4d_shared.types import Camera
@@ -78,7 +78,7 @@ class Lens:
         if not native.available():
             return self.linearised_plainly(frame, rendered, points, slack)
         camera, drawn = (self._matrix, self._intrinsics), (rendered.image, rendered.depth)
-        return Linearised(*native.observe(points, camera, frame, drawn, slack, _NOISE, _HUBER))
+        return Linearised(*kernels.observe(points, camera, frame, drawn, slack, _NOISE, _HUBER))
 
     def linearised_plainly(
         self, frame: Tensor, rendered: Rendered, points: Tensor, slack: float

@@ -22,7 +22,7 @@ from uni4d.fourd.nodes import NodeGraph
 from uni4d.fourd.photometry import Lens, Linearised, robust_cost, robust_loss, slack_of
 from uni4d.fourd.rotations import cross_matrices
 from uni4d.fourd.states import NodeState
-from uni4d.splatting import native
+from uni4d.splatting import kernels, native
 from uni4d.splatting.binding import Carried
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.projection import rotation_matrices
@@ -256,7 +256,7 @@ class Sight:
         if native.available():
             observed = found.residuals, found.slopes, weights
             moved = self._movers, self._shares, self._arms
-            native.pull(
+            kernels.pull(
                 *(equations.hessian, equations.gradient, found.splats, observed, moved, turns, self._radius)
             )
         else:

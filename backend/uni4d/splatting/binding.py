@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from uni4d.splatting import native
+from uni4d.splatting import kernels, native
 from uni4d.splatting.model import SplatParameters
 
 __all__ = [
@@ -114,7 +114,7 @@ def turned_with(
     Not differentiable. In C where that is to be had; this function is its twin.
     """
     if edges.dtype == torch.float32 and edges.device.type == "cpu" and native.available():
-        return native.turn(edges, frames, quaternions, offsets)
+        return kernels.turn(edges, frames, quaternions, offsets)
     return _turned_with(edges, frames, quaternions, offsets)
 
 

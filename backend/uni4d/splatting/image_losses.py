@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from uni4d.splatting import native
+from uni4d.splatting import kernels, native
 
 __all__ = ["dilated", "dissimilarity", "psnr"]
 
@@ -49,7 +49,7 @@ class _Similarity(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, image: Tensor, target: Tensor, weights: Tensor) -> Tensor:
         pictures = image.detach().contiguous(), target.detach().contiguous()
-        value, slopes = native.similarity(*pictures, weights, slopes=ctx.needs_input_grad[0])
+        value, slopes = kernels.similarity(*pictures, weights, slopes=ctx.needs_input_grad[0])
         if slopes is not None:
             ctx.save_for_backward(*pictures, weights, slopes)
         return torch.tensor(value)
@@ -59,7 +59,7 @@ class _Similarity(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         image, target, weights, slopes = ctx.saved_tensors
         scale = float(gradients[0]) / image.numel()
-        return native.similarity_slope(image, target, weights, slopes, scale), None, None
+        return kernels.similarity_slope(image, target, weights, slopes, scale), None, None
 
 
 def _similarity(image: Tensor, target: Tensor, weights: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from uni4d.library.geometry import Material, Texture, TexturedMesh, sample_surface
-from uni4d.splatting import binding, native, render, splats_from_mesh
+from uni4d.splatting import binding, kernels, render, splats_from_mesh
 from uni4d.splatting.binding import quaternions_from_matrices
 from uni4d.splatting.exposure import exposed
 from uni4d.splatting.projection import rotation_matrices
@@ -129,7 +129,7 @@ def test_turning_in_c_agrees_with_its_twin(seed: int, count: int, moments: int) 
         torch.nn.functional.normalize(torch.randn(count, 4, generator=generator), dim=1),
         torch.randn(count, 3, generator=generator),
     )
-    fast, slow = native.turn(*values), binding._turned_with(*values)
+    fast, slow = kernels.turn(*values), binding._turned_with(*values)
     torch.testing.assert_close(fast[1], slow[1], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(rotation_matrices(fast[0]), rotation_matrices(slow[0]), atol=1e-3, rtol=1e-3)
 

@@ -1,0 +1,133 @@
+"""Calls of the C kernels that are no pictures: tensors in, tensors out, on the CPU and in single precision.
+
+Each has a plain twin where it is used, which documents the formulas. Nothing here is differentiable.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from uni4d.splatting import native
+from uni4d.splatting.threads import kernel_threads
+
+__all__ = ["observe", "pull", "similarity", "similarity_slope", "tie", "turn"]
+
+
+def observe(
+    points: Tensor,  # [N, 3]
+    camera: tuple[Tensor, Tensor],  # world to camera [4, 4], intrinsics [3, 3]
+    frame: Tensor,  # [H, W, 3]
+    rendered: tuple[Tensor, Tensor],  # image [H, W, 3], depth [H, W]
+    slack: float,
+    noise: float,
+    huber: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Which points are seen ``[V]`` int64, residuals ``[V, 3]``, slopes ``[V, 3, 3]`` and weights ``[V]``."""
+    height, width = rendered[1].shape
+    inputs = [t.detach().contiguous() for t in (points, *camera, frame, *rendered)]
+    seen = torch.empty(len(points), dtype=torch.int64)
+    found = seen, *(torch.empty(len(points), *own) for own in ((3,), (3, 3), ()))
+    count = native.load().uni4d_observe(
+        *(len(points), width, height),
+        *(t.data_ptr() for t in inputs),
+        *(slack, noise, huber),
+        *(t.data_ptr() for t in found),
+    )
+    which, residuals, slopes, weights = (t[:count] for t in found)
+    return which, residuals, slopes, weights
+
+
+def pull(
+    hessian: Tensor,  # [K², 6, 6], added to
+    gradient: Tensor,  # [K, 6], added to
+    splats: Tensor,  # [V] int64, which ones
+    observed: tuple[Tensor, Tensor, Tensor],  # residuals [V, R], slopes [V, R, 3], weights [V]
+    moved: tuple[Tensor, Tensor, Tensor],  # movers [N, S] int64, shares [N, S], arms [N, S, 3] at rest
+    turns: Tensor,  # [K, 3, 3]
+    radius: float,
+) -> None:
+    """Add to normal equations how splats pull at the nodes that move them."""
+    inputs = [t.detach().contiguous() for t in (splats, *observed, *moved, turns)]
+    failed = native.load().uni4d_pull(
+        *(*observed[0].shape, moved[0].shape[1], len(turns)),
+        *(t.data_ptr() for t in inputs),
+        radius,
+        *(hessian.data_ptr(), gradient.data_ptr()),
+    )
+    if failed:
+        raise ValueError(f"pull: {moved[0].shape[1]} nodes move a splat, which are too many")
+
+
+def similarity(
+    image: Tensor,  # [B, H, W, 3]
+    target: Tensor,  # [B, H, W, 3]
+    weights: Tensor,  # [2 half + 1] of the blur
+    *,
+    slopes: bool,
+) -> tuple[float, Tensor | None]:
+    """The mean structural similarity, and, if wanted, what :func:`similarity_slope` needs."""
+    images, height, width, _ = image.shape
+    kept = torch.empty(3, *image.shape) if slopes else None
+    sums = torch.empty(images, height, dtype=torch.float64)
+    failed = native.load().uni4d_similarity(
+        *(images, height, width, len(weights) // 2),
+        *(t.data_ptr() for t in (weights, image, target)),
+        *(None if kept is None else kept.data_ptr(), sums.data_ptr(), kernel_threads()),
+    )
+    if failed:
+        raise MemoryError(f"similarity: no memory for pictures of {list(image.shape)}")
+    return float(sums.sum()) / image.numel(), kept
+
+
+def similarity_slope(image: Tensor, target: Tensor, weights: Tensor, slopes: Tensor, scale: float) -> Tensor:
+    """``[B, H, W, 3]``: ``scale`` times the gradient, by the image, of the similarity's sum."""
+    images, height, width, _ = image.shape
+    gradient = torch.empty_like(image)
+    failed = native.load().uni4d_similarity_backward(
+        *(images, height, width, len(weights) // 2),
+        *(t.data_ptr() for t in (weights, image, target, slopes)),
+        *(scale, gradient.data_ptr(), kernel_threads()),
+    )
+    if failed:
+        raise MemoryError(f"similarity: no memory for pictures of {list(image.shape)}")
+    return gradient
+
+
+def tie(
+    hessian: Tensor,  # [K², 6, 6], added to
+    gradient: Tensor,  # [K, 6], added to
+    ends: Tensor,  # [E, 2] int64, nodes
+    levers: tuple[Tensor, Tensor],  # arms [2, E, 3] at rest, lengths [E]
+    turns: Tensor,  # [K, 3, 3]
+    strain: tuple[Tensor, Tensor],  # stretch [E, 3], bend [E, 3]
+    weights: Tensor,  # [E, 2]
+    radius: float,
+) -> None:
+    """Add to normal equations how edges hold the nodes at their ends."""
+    inputs = [t.detach().contiguous() for t in (ends, *levers, turns, *strain, weights)]
+    native.load().uni4d_tie(
+        *(len(ends), len(turns)),
+        *(t.data_ptr() for t in inputs),
+        radius,
+        *(hessian.data_ptr(), gradient.data_ptr()),
+    )
+
+
+def turn(
+    edges: Tensor,  # [B, N, 2, 3] of the moved triangles
+    frames: Tensor,  # [N, 3, 3] of the triangles at rest
+    quaternions: Tensor,  # [N, 4] at rest
+    offsets: Tensor,  # [N, 3] from the triangles, at rest
+) -> tuple[Tensor, Tensor]:
+    """Quaternions ``[B, N, 4]`` and offsets ``[B, N, 3]`` of splats that turn with their triangles."""
+    moments, count = edges.shape[:2]
+    inputs = [t.detach().contiguous() for t in (edges, frames, quaternions, offsets)]
+    turned, moved = torch.empty(moments, count, 4), torch.empty(moments, count, 3)
+    native.load().uni4d_turn(
+        moments,
+        count,
+        *(t.data_ptr() for t in (*inputs, turned, moved)),
+        kernel_threads(),
+    )
+    return turned, moved

@@ -5,13 +5,46 @@ Each has a plain twin where it is used, which documents the formulas. Nothing he
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from uni4d.splatting import native
 from uni4d.splatting.threads import kernel_threads
 
-__all__ = ["observe", "pull", "similarity", "similarity_slope", "tie", "turn"]
+__all__ = ["average", "average_slope", "observe", "pull", "similarity", "similarity_slope", "tie", "turn"]
+
+
+def average(image: Tensor, alpha: Tensor, depth: Tensor, factor: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Squares of ``factor`` × ``factor`` pixels as one, of pictures ``[B, H, W, 3]``, ``[B, H, W]`` twice."""
+    images, height, width = alpha.shape[0], *(side // factor for side in alpha.shape[1:])
+    mean_alpha, mean_depth = (torch.empty(images, height, width) for _ in range(2))
+    means = torch.empty(images, height, width, 3), mean_alpha, mean_depth
+    native.load().uni4d_average(
+        *(images, height, width, factor),
+        *(t.data_ptr() for t in (image, alpha, depth, *means)),
+        kernel_threads(),
+    )
+    return means
+
+
+def average_slope(
+    fine: tuple[Tensor, Tensor],  # alpha, depth [B, H, W]
+    means: tuple[Tensor, Tensor],  # alpha, depth [B, H / factor, W / factor]
+    gradients: Sequence[Tensor | None],  # of the averaged image, alpha and depth
+    factor: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of image, alpha and depth, from those of what :func:`average` made of them."""
+    images, height, width = means[0].shape
+    given = [None if g is None else g.contiguous() for g in gradients]
+    found = torch.empty(*fine[0].shape, 3), torch.empty_like(fine[0]), torch.empty_like(fine[1])
+    native.load().uni4d_average_backward(
+        *(images, height, width, factor),
+        *(None if t is None else t.data_ptr() for t in (*fine, *means, *given, *found)),
+        kernel_threads(),
+    )
+    return found
 
 
 def observe(

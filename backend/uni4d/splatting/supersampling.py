@@ -7,14 +7,17 @@ silhouette, only the mean of the blended picture is right. Twice as fine costs f
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from uni4d.splatting import kernels, native
 from uni4d.splatting.scene import CameraTensors, Rendered
 
-__all__ = ["averaged", "finer_cameras"]
+__all__ = ["averaged", "averaged_plainly", "finer_cameras"]
 
 
 def finer_cameras(cameras: CameraTensors, factor: int) -> CameraTensors:
@@ -30,6 +33,39 @@ def finer_cameras(cameras: CameraTensors, factor: int) -> CameraTensors:
 
 def averaged(fine: Rendered, factor: int) -> Rendered:
     """Squares of ``factor`` × ``factor`` pixels as one; depth and flow count by their alpha."""
+    like = fine.image
+    plain = like.dtype != torch.float32 or like.device.type != "cpu" or not native.available()
+    if plain or fine.flow is not None:
+        return averaged_plainly(fine, factor)
+    batch = like.shape[:-3]
+    planes = like.reshape(-1, *like.shape[-3:]), *(p.reshape(-1, *p.shape[-2:]) for p in fine[1:3])
+    means: tuple[Tensor, ...] = _Averaged.apply(*planes, factor)  # type: ignore[no-untyped-call]
+    image, alpha, depth = (mean.reshape(*batch, *mean.shape[1:]) for mean in means)
+    return Rendered(image, alpha, depth)
+
+
+class _Averaged(torch.autograd.Function):
+    """The kernel, differentiable."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, alpha: Tensor, depth: Tensor, factor: int) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        image, alpha, depth = (plane.detach().contiguous() for plane in (image, alpha, depth))
+        means = kernels.average(image, alpha, depth, factor)
+        ctx.factor = factor
+        ctx.save_for_backward(alpha, depth, *means[1:])
+        return means
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        alpha, depth, mean_alpha, mean_depth = ctx.saved_tensors
+        found = kernels.average_slope((alpha, depth), (mean_alpha, mean_depth), gradients, ctx.factor)
+        return *found, None
+
+
+def averaged_plainly(fine: Rendered, factor: int) -> Rendered:
+    """The twin of the kernel."""
     alpha = _pooled(fine.alpha[..., None], factor)[..., 0]
     depth = _weighted(fine.depth[..., None], fine.alpha, alpha, factor)[..., 0]
     flow = None if fine.flow is None else _weighted(fine.flow, fine.alpha, alpha, factor) / factor

@@ -29,14 +29,17 @@ def dissimilarity(
 
     The usual window of 11 pixels costs twice as much and tells a fit nothing more at these image sizes.
     """
-    if image.shape != target.shape or image.shape[-1:] != (3,):
+    if image.shape != target.shape or image.ndim not in (3, 4) or image.shape[-1] != 3:
         raise ValueError(
             f"dissimilarity: image {list(image.shape)} and target {list(target.shape)} must both be "
             "[H, W, 3] or [B, H, W, 3]"
         )
+    if window < 1 or window % 2 == 0:
+        raise ValueError(f"dissimilarity: window must be odd, got {window}")
     a, b = (x.reshape(-1, *x.shape[-3:]) for x in (image, target))
     weights = _gaussian(window, sigma)
-    plain = a.dtype != torch.float32 or a.device.type != "cpu" or b.requires_grad or not native.available()
+    single = a.dtype == b.dtype == torch.float32 and a.device.type == b.device.type == "cpu"
+    plain = not single or b.requires_grad or not native.available()
     if plain:
         return 0.5 * (1.0 - _similarity(a, b, weights))
     similar: Tensor = _Similarity.apply(a, b, weights)  # type: ignore[no-untyped-call]

@@ -65,7 +65,8 @@ def side_by_side(
         finally:
             _THREADS.reset(token)
 
-    futures = [_pool(threads).submit(alone, item) for item in items]
+    pool = _pool(threads, torch.get_num_threads())
+    futures = [pool.submit(alone, item) for item in items]
     try:
         return [_told(tell, lambda done: done.result(), future) for future in futures]
     finally:
@@ -80,6 +81,6 @@ def _told(tell: Callable[[], None], work: Callable[[Item], Result], item: Item) 
 
 
 @functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """Kept, for a thread has to be told anew how many PyTorch's operations may use."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="pictures")
+def _pool(threads: int, of_torch: int) -> ThreadPoolExecutor:
+    """Kept, for a thread asks only once how many PyTorch's operations may use, which are ``of_torch``."""
+    return ThreadPoolExecutor(threads, "pictures", initializer=torch.get_num_threads)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from uni4d.fourd.deformation import SplatDriver, vertices_at
+from uni4d.fourd.deformation import SplatDriver, node_matrices, vertices_at
 from uni4d.fourd.motion import MotionParameters
 from uni4d.fourd.nodes import NodeGraph, build_node_graph
 from uni4d.fourd.optimiser import FrameAdam
@@ -84,6 +84,47 @@ def test_what_is_fitted_is_what_is_exported(
     turned = matrix_from_quaternion(carried.quaternions[0].numpy())
     agree = np.abs(turned - matrix_from_quaternion(expected.quaternions)).max(axis=(1, 2)) < 1e-2
     assert agree.mean() > 0.98  # the frame of a triangle that collapses is noise
+
+
+@given(seed=st.integers(0, 2**31 - 1), moments=st.integers(1, 4))
+@settings(max_examples=15, deadline=None)
+def test_several_moments_at_once_carry_splats_as_the_meshes_of_each_do(
+    toy: TexturedMesh, graph: NodeGraph, seed: int, moments: int
+) -> None:
+    """And pull at the nodes alike. Splats share corners, and most vertices carry none."""
+    few = splats_from_mesh(toy, 60, seed=2)
+    assert len(few.corners.unique()) < min(3 * len(few), len(toy.vertices) / 2)
+    generator = torch.Generator().manual_seed(seed)
+    frames = torch.randint(0, FRAMES, (moments,), generator=generator)
+    matrices = random_motion(graph, seed).matrices(frames).detach().requires_grad_(True)
+    pull = torch.randn(moments, len(few), 3, generator=generator)
+    carried = SplatDriver(few, graph).carried(matrices)
+    vertex_nodes, weights = (
+        torch.from_numpy(graph.vertex_nodes).long(),
+        torch.from_numpy(graph.vertex_weights),
+    )
+    expected = [few.carried(vertices_at(few.vertices, vertex_nodes, weights, own)) for own in matrices]
+    means, quaternions = (torch.stack(parts) for parts in zip(*expected, strict=True))
+    torch.testing.assert_close(carried.means, means, atol=2e-5, rtol=0)
+    same = (carried.quaternions * quaternions).sum(dim=-1).abs() > 1 - 1e-3
+    assert float(same.float().mean()) > 0.98  # the frame of a triangle that collapses is noise
+    found, true = (torch.autograd.grad((m * pull).sum(), matrices)[0] for m in (carried.means, means))
+    torch.testing.assert_close(found, true, atol=1e-5 * float(true.abs().max()), rtol=1e-4)
+
+
+def test_a_splat_belongs_to_the_nodes_by_which_it_moves(bound: BoundSplats, graph: NodeGraph) -> None:
+    """The weights are the slopes of where it is by where its nodes are."""
+    driver = SplatDriver(bound, graph)
+    matrices = node_matrices(
+        torch.from_numpy(graph.nodes),
+        torch.eye(1, 4).expand(1, len(graph.nodes), 4),
+        torch.zeros(1, len(graph.nodes), 3),
+    ).requires_grad_(True)
+    weights = driver.weights(graph)
+    torch.testing.assert_close(weights.sum(1), torch.ones(len(bound)), atol=1e-5, rtol=0)
+    pull = torch.randn(len(bound), 3, generator=torch.Generator().manual_seed(0))
+    (slopes,) = torch.autograd.grad((driver.carried(matrices).means[0] * pull).sum(), matrices)
+    torch.testing.assert_close(slopes[0, :, 3], weights.T @ pull, atol=1e-4, rtol=1e-4)
 
 
 def test_exported_keyframes_can_be_interpolated(toy: TexturedMesh, graph: NodeGraph) -> None:

@@ -102,28 +102,25 @@ def similarity(
     """The mean structural similarity, and, if wanted, what :func:`similarity_slope` needs."""
     images, height, width, _ = image.shape
     kept = torch.empty(3, *image.shape) if slopes else None
-    sums = torch.empty(images, height, dtype=torch.float64)
-    failed = native.load().uni4d_similarity(
+    sums, work = torch.empty(images, height, dtype=torch.float64), _room(width, weights)
+    native.load().uni4d_similarity(
         *(images, height, width, len(weights) // 2),
         *(t.data_ptr() for t in (weights, image, target)),
-        *(None if kept is None else kept.data_ptr(), sums.data_ptr(), kernel_threads()),
+        *(None if kept is None else kept.data_ptr(), sums.data_ptr(), work.data_ptr()),
+        kernel_threads(),
     )
-    if failed:
-        raise MemoryError(f"similarity: no memory for pictures of {list(image.shape)}")
     return float(sums.sum()) / image.numel(), kept
 
 
 def similarity_slope(image: Tensor, target: Tensor, weights: Tensor, slopes: Tensor, scale: float) -> Tensor:
     """``[B, H, W, 3]``: ``scale`` times the gradient, by the image, of the similarity's sum."""
     images, height, width, _ = image.shape
-    gradient = torch.empty_like(image)
-    failed = native.load().uni4d_similarity_backward(
+    gradient, work = torch.empty_like(image), _room(width, weights)
+    native.load().uni4d_similarity_backward(
         *(images, height, width, len(weights) // 2),
         *(t.data_ptr() for t in (weights, image, target, slopes)),
-        *(scale, gradient.data_ptr(), kernel_threads()),
+        *(scale, gradient.data_ptr(), work.data_ptr(), kernel_threads()),
     )
-    if failed:
-        raise MemoryError(f"similarity: no memory for pictures of {list(image.shape)}")
     return gradient
 
 
@@ -164,3 +161,9 @@ def turn(
         kernel_threads(),
     )
     return turned, moved
+
+
+def _room(width: int, weights: Tensor) -> Tensor:
+    """What the threads of similarity work in."""
+    each = native.load().uni4d_similarity_room(width, len(weights) // 2)
+    return torch.zeros(kernel_threads(), each)

@@ -137,11 +137,12 @@ def _open(path: Path) -> ctypes.CDLL:
         "uni4d_average_backward": ([*[count] * 4, *[pointer] * 10, integer], None),
         "uni4d_observe": ([*[count] * 3, *[pointer] * 6, *[ctypes.c_float] * 3, *[pointer] * 4], count),
         "uni4d_pull": ([*[count] * 4, *[pointer] * 8, ctypes.c_float, *[pointer] * 2], integer),
-        "uni4d_similarity": ([*[count] * 4, *[pointer] * 5, integer], integer),
+        "uni4d_similarity": ([*[count] * 4, *[pointer] * 6, integer], None),
         "uni4d_similarity_backward": (
-            [*[count] * 4, *[pointer] * 4, ctypes.c_float, pointer, integer],
-            integer,
+            [*[count] * 4, *[pointer] * 4, ctypes.c_float, *[pointer] * 2, integer],
+            None,
         ),
+        "uni4d_similarity_room": ([count] * 2, count),
         "uni4d_tie": ([*[count] * 2, *[pointer] * 7, ctypes.c_float, *[pointer] * 2], None),
     }
     for name, (arguments, result) in signatures.items():

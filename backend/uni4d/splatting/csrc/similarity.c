@@ -5,8 +5,8 @@
  * blurring with a stride. What is beyond the edges is zero. The number of threads never changes a bit.
  */
 
+#include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define COLORS 3
@@ -92,68 +92,61 @@ static double similarity_of(int64_t n, const float *restrict moments, float *sim
     return sum;
 }
 
+/* The numbers that a thread needs to work in, zero at first. */
+int64_t uni4d_similarity_room(int64_t width, int64_t half) {
+    const shape s = {1, 1, width, half, NULL};
+    return (2 * MOMENTS + 1) * row_length(&s) + room(&s);
+}
+
 /* The sum of the similarity of each row, `sums` [images, height], of `image` and `target`; and `slopes` [SLOPES,
- * images, height, width, COLORS] for the way back, or NULL. Non-zero without memory. */
-int32_t uni4d_similarity(int64_t images, int64_t height, int64_t width, int64_t half, const float *weights,
-                         const float *image, const float *target, float *slopes, double *sums, int32_t threads) {
+ * images, height, width, COLORS] for the way back, or NULL. `work` [threads, room] is zero. */
+void uni4d_similarity(int64_t images, int64_t height, int64_t width, int64_t half, const float *weights,
+                      const float *image, const float *target, float *slopes, double *sums, float *work,
+                      int32_t threads) {
     const shape s = {images, height, width, half, weights};
     const int64_t n = row_length(&s), rows = images * height, step = rows * n;
-    int32_t failed = 0;
-#pragma omp parallel num_threads(threads)
-    {
-        float *memory = calloc((size_t)((2 * MOMENTS + 1) * n + room(&s)), sizeof(float));
-        if (!memory) {
-#pragma omp atomic write
-            failed = 1;
-        }
-#pragma omp for schedule(static)
-        for (int64_t row = 0; row < rows; row++) {
-            if (!memory) continue;
-            float *blurred = memory + MOMENTS * n, *similar = blurred + MOMENTS * n, *down = similar + n;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int32_t thread = 0; thread < threads; thread++) {
+        float *own = work + thread * uni4d_similarity_room(width, half);
+        float *blurred = own + MOMENTS * n, *similar = blurred + MOMENTS * n, *down = similar + n;
+        for (int64_t row = thread * rows / threads; row < (thread + 1) * rows / threads; row++) {
             const int64_t picture = (row / height) * height * n;
-            moments_of(&s, row % height, image + picture, target + picture, memory, down, blurred);
+            moments_of(&s, row % height, image + picture, target + picture, own, down, blurred);
             sums[row] = similarity_of(n, blurred, similar, slopes ? slopes + row * n : NULL, step);
         }
-        free(memory);
     }
-    return failed;
+}
+
+/* One row of the gradient `to` [n], times `scale`; `own` [room] to work in. */
+static void slope_of_row(const shape *s, int64_t row, const float *a, const float *b, const float *slopes, float scale,
+                         float *own, float *to) {
+    const int64_t n = row_length(s), step = s->images * s->height * n, edge = COLORS * s->half, y = row % s->height;
+    float *restrict by_a = own, *restrict by_aa = own + n, *restrict by_ab = own + 2 * n;
+    float *restrict down = own + SLOPES * n;
+    int64_t first, last;
+    const float *weights;
+    rows_about(s, y, &first, &last, &weights);
+    for (int m = 0; m < SLOPES; m++) {
+        const float *from = slopes + m * step + (row - y + first) * n;
+        memset(down + edge, 0, (size_t)n * sizeof(float));
+        for (int64_t r = first; r <= last; r++, from += n)
+            for (int64_t x = 0; x < n; x++) down[edge + x] += weights[r - first] * from[x];
+        blur_along(s, down, own + m * n);
+    }
+    for (int64_t x = 0; x < n; x++) to[x] = scale * (by_a[x] + 2 * a[x] * by_aa[x] + b[x] * by_ab[x]);
 }
 
 /* `gradient` [images, height, width, COLORS] of the image: `scale` times that of the sum of the similarity over
- * all numbers, from the `slopes` of uni4d_similarity. Non-zero without memory. */
-int32_t uni4d_similarity_backward(int64_t images, int64_t height, int64_t width, int64_t half, const float *weights,
-                                  const float *image, const float *target, const float *slopes, float scale,
-                                  float *gradient, int32_t threads) {
+ * all numbers, from the `slopes` of uni4d_similarity. `work` as there. */
+void uni4d_similarity_backward(int64_t images, int64_t height, int64_t width, int64_t half, const float *weights,
+                               const float *image, const float *target, const float *slopes, float scale,
+                               float *gradient, float *work, int32_t threads) {
     const shape s = {images, height, width, half, weights};
-    const int64_t n = row_length(&s), rows = images * height, step = rows * n, edge = COLORS * half;
-    int32_t failed = 0;
-#pragma omp parallel num_threads(threads)
-    {
-        float *memory = calloc((size_t)(SLOPES * n + room(&s)), sizeof(float));
-        if (!memory) {
-#pragma omp atomic write
-            failed = 1;
-        }
-#pragma omp for schedule(static)
-        for (int64_t row = 0; row < rows; row++) {
-            if (!memory) continue;
-            float *restrict by_a = memory, *restrict by_aa = memory + n, *restrict by_ab = memory + 2 * n;
-            float *restrict down = memory + SLOPES * n, *restrict to = gradient + row * n;
-            const float *restrict a = image + row * n, *restrict b = target + row * n;
-            const int64_t y = row % height;
-            int64_t first, last;
-            const float *own;
-            rows_about(&s, y, &first, &last, &own);
-            for (int m = 0; m < SLOPES; m++) {
-                const float *from = slopes + m * step + (row - y + first) * n;
-                memset(down + edge, 0, (size_t)n * sizeof(float));
-                for (int64_t r = first; r <= last; r++, from += n)
-                    for (int64_t x = 0; x < n; x++) down[edge + x] += own[r - first] * from[x];
-                blur_along(&s, down, memory + m * n);
-            }
-            for (int64_t x = 0; x < n; x++) to[x] = scale * (by_a[x] + 2 * a[x] * by_aa[x] + b[x] * by_ab[x]);
-        }
-        free(memory);
+    const int64_t n = row_length(&s), rows = images * height;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int32_t thread = 0; thread < threads; thread++) {
+        float *own = work + thread * uni4d_similarity_room(width, half);
+        for (int64_t row = thread * rows / threads; row < (thread + 1) * rows / threads; row++)
+            slope_of_row(&s, row, image + row * n, target + row * n, slopes, scale, own, gradient + row * n);
     }
-    return failed;
 }

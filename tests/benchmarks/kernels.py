@@ -2,8 +2,8 @@
 
     OMP_WAIT_POLICY=PASSIVE python tests/benchmarks/kernels.py [--json]
 
-What a picture says about the splats that it shows, what holds a graph of nodes together, and structural
-similarity with its gradient, each in the size of a fit of 7,000 splats, 96 nodes and 256² pixels; similarity
+What a picture says about the splats that it shows, what holds a graph of nodes together, the robust difference
+of two pictures, finer pictures averaged, and structural similarity with its gradient, each in the size of a fit of 7,000 splats, 96 nodes and 256² pixels; similarity
 also for a photograph of 600². Every figure is the best of several runs, kernel and twin in turn. The
 rasteriser has a benchmark of its own.
 """
@@ -26,12 +26,13 @@ from torch import Tensor
 
 from uni4d.fourd.elasticity import Elasticity, NormalEquations, Stiffness
 from uni4d.fourd.nodes import build_node_graph
-from uni4d.fourd.photometry import Lens
+from uni4d.fourd.photometry import Lens, robust_loss, robust_loss_plainly
 from uni4d.fourd.states import NodeState
 from uni4d.fourd.ties import Ties
 from uni4d.splatting import image_losses
 from uni4d.splatting.projection import rotation_matrices
 from uni4d.splatting.rasterise import Rendered
+from uni4d.splatting.supersampling import averaged, averaged_plainly
 from uni4d_shared.cameras import orbit_rig
 
 _REPEATS = 20
@@ -83,6 +84,32 @@ def elasticity() -> tuple[Work, Work]:
     )
 
 
+def robust() -> tuple[Work, Work]:
+    """And its gradient."""
+    generator = torch.Generator().manual_seed(0)
+    drawn, frame = (torch.rand(_SIZE, _SIZE, 3, generator=generator) for _ in range(2))
+    drawn.requires_grad_(True)
+    return (
+        lambda: torch.autograd.grad(robust_loss(drawn, frame), drawn),
+        lambda: torch.autograd.grad(robust_loss_plainly(drawn, frame), drawn),
+    )
+
+
+def averaging() -> tuple[Work, Work]:
+    """Of a picture that was drawn twice as wide, and the gradient."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(2 * _SIZE, 2 * _SIZE, 3, generator=generator, requires_grad=True)
+    alpha, depth = (torch.rand(2 * _SIZE, 2 * _SIZE, generator=generator) for _ in range(2))
+
+    def slope(of: Rendered) -> Tensor:
+        return torch.autograd.grad(of.image.sum(), image)[0]
+
+    return (
+        lambda: slope(averaged(Rendered(image, alpha, depth), 2)),
+        lambda: slope(averaged_plainly(Rendered(image, alpha, depth), 2)),
+    )
+
+
 def similarity(size: int) -> tuple[Work, Work]:
     """And its gradient."""
     generator = torch.Generator().manual_seed(0)
@@ -119,6 +146,8 @@ def main() -> None:
     cases = {
         f"what a picture of {_SIZE}² says about {_SPLATS} splats": observation(),
         f"what holds {_NODES} nodes together": elasticity(),
+        f"how far pictures of {_SIZE}² are apart, its gradient": robust(),
+        f"{2 * _SIZE}² averaged to {_SIZE}², its gradient": averaging(),
         f"similarity and its gradient, {_SIZE}²": similarity(_SIZE),
         f"similarity and its gradient, {_PHOTOGRAPH}²": similarity(_PHOTOGRAPH),
     }

@@ -10,10 +10,11 @@ Large residuals count less (Huber), for they come from what is hidden or lit dif
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from uni4d.splatting import kernels, native
@@ -21,7 +22,7 @@ from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.rasterise import Rendered
 from uni4d_shared.types import Camera
 
-__all__ = ["Lens", "Linearised", "robust_cost", "robust_loss", "slack_of"]
+__all__ = ["Lens", "Linearised", "robust_cost", "robust_loss", "robust_loss_plainly", "slack_of"]
 
 _NOISE = 0.05
 """Standard deviation of a colour about what the model says, where all is in place."""
@@ -116,7 +117,38 @@ def slack_of(splats: SplatParameters, radius: float) -> float:
 
 
 def robust_loss(rendered: Tensor, image: Tensor) -> Tensor:
-    """Σ over pixels ``[H, W, 3]`` of Huber's function of the colours' difference, in units of the noise."""
+    """Σ over pixels ``[H, W, 3]`` of Huber's function of the colours' difference, in units of the noise.
+
+    Not differentiable in ``image``, the frame.
+    """
+    if rendered.shape != image.shape or rendered.shape[-1] != 3:
+        raise ValueError(f"robust_loss: pictures of {list(rendered.shape)} and {list(image.shape)}")
+    if not (rendered.dtype == image.dtype == torch.float32 and native.available()):
+        return robust_loss_plainly(rendered, image)
+    loss: Tensor = _Huber.apply(rendered, image)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _Huber(torch.autograd.Function):
+    """The kernel, differentiable in the rendered picture."""
+
+    @staticmethod
+    def forward(ctx: Any, rendered: Tensor, image: Tensor) -> Tensor:
+        pictures = rendered.detach().contiguous(), image.detach().contiguous()
+        value, slopes = kernels.huber(*pictures, _HUBER, slopes=ctx.needs_input_grad[0])
+        if slopes is not None:
+            ctx.save_for_backward(slopes)
+        return torch.tensor(value / _NOISE**2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (slopes,) = ctx.saved_tensors
+        return gradients[0] / _NOISE**2 * slopes, None
+
+
+def robust_loss_plainly(rendered: Tensor, image: Tensor) -> Tensor:
+    """The twin of the kernel."""
     size = ((rendered - image).square().sum(-1) + _TINY).sqrt()
     huber = torch.where(size < _HUBER, size.square(), 2.0 * _HUBER * size - _HUBER**2)
     return huber.sum() / _NOISE**2

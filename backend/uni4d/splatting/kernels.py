@@ -13,7 +13,17 @@ from torch import Tensor
 from uni4d.splatting import native
 from uni4d.splatting.threads import kernel_threads
 
-__all__ = ["average", "average_slope", "observe", "pull", "similarity", "similarity_slope", "tie", "turn"]
+__all__ = [
+    "average",
+    "average_slope",
+    "huber",
+    "observe",
+    "pull",
+    "similarity",
+    "similarity_slope",
+    "tie",
+    "turn",
+]
 
 
 def average(image: Tensor, alpha: Tensor, depth: Tensor, factor: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -45,6 +55,21 @@ def average_slope(
         kernel_threads(),
     )
     return found
+
+
+def huber(
+    image: Tensor,  # [..., 3]
+    target: Tensor,  # [..., 3]
+    limit: float,
+    *,
+    slopes: bool,
+) -> tuple[float, Tensor | None]:
+    """Huber's function of the colours' differences, summed over the pixels, and its gradient by the image, if
+    wanted."""
+    gradient = torch.empty_like(image) if slopes else None
+    pixels = image.numel() // 3
+    to = None if gradient is None else gradient.data_ptr()
+    return native.load().uni4d_huber(pixels, image.data_ptr(), target.data_ptr(), limit, to), gradient
 
 
 def observe(

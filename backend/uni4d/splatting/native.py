@@ -31,7 +31,7 @@ _SOURCES = tuple(
     Path(__file__).with_name("csrc") / f"{name}.c"
     for name in (
         *("kernel", "projection", "binning", "background"),
-        *("average", "carry", "observe", "pull", "similarity", "tie"),
+        *("average", "carry", "huber", "observe", "pull", "similarity", "tie"),
     )
 )
 _HEADER = Path(__file__).with_name("csrc") / "kernel.h"
@@ -135,6 +135,7 @@ def _open(path: Path) -> ctypes.CDLL:
         "uni4d_turn": ([count, count, *[pointer] * 6, integer], None),
         "uni4d_average": ([*[count] * 4, *[pointer] * 6, integer], None),
         "uni4d_average_backward": ([*[count] * 4, *[pointer] * 10, integer], None),
+        "uni4d_huber": ([count, *[pointer] * 2, ctypes.c_float, pointer], ctypes.c_double),
         "uni4d_observe": ([*[count] * 3, *[pointer] * 6, *[ctypes.c_float] * 3, *[pointer] * 4], count),
         "uni4d_pull": ([*[count] * 4, *[pointer] * 8, ctypes.c_float, *[pointer] * 2], integer),
         "uni4d_similarity": ([*[count] * 4, *[pointer] * 6, integer], None),

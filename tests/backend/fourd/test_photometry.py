@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from uni4d.fourd.photometry import Lens, Linearised
+from uni4d.fourd.photometry import Lens, Linearised, robust_loss, robust_loss_plainly
 from uni4d.fourd.rotations import exponential
 from uni4d.splatting.projection import rotation_matrices
 from uni4d.splatting.rasterise import Rendered
@@ -177,3 +177,28 @@ def test_a_splat_whose_colour_is_far_off_counts_less(linearised: Any) -> None:
     ]
     assert weights[0] == pytest.approx(weights[1], rel=1e-6)
     assert weights[1] > 1.5 * weights[2] and weights[2] == pytest.approx(2.0 * weights[3], rel=1e-5)
+
+
+@given(
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    contrast=st.sampled_from([0.0, 0.05, 0.3, 1.0]),
+    seed=st.integers(0, 999),
+)
+def test_the_kernel_costs_what_its_twin_does(height: int, width: int, contrast: float, seed: int) -> None:
+    """In double precision, value and gradient; nothing is lost of pictures that lie otherwise in memory."""
+    generator = torch.Generator().manual_seed(seed)
+    frame = torch.rand(width, height, 3, generator=generator).transpose(0, 1)
+    drawn = frame + contrast * (torch.rand(height, width, 3, generator=generator) - 0.5)
+    found = []
+    for loss, dtype in ((robust_loss, torch.float32), (robust_loss_plainly, torch.float64)):
+        leaf = drawn.to(dtype).requires_grad_(True)
+        cost = loss(leaf, frame.to(dtype))
+        found.append((cost.detach().float(), torch.autograd.grad(3.0 * cost, leaf)[0].float()))
+    for fast, slow in zip(*found, strict=True):
+        torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-4)
+
+
+def test_pictures_of_different_sizes_have_no_cost() -> None:
+    with pytest.raises(ValueError, match=r"\[2, 3, 3\] and \[3, 2, 3\]"):
+        robust_loss(torch.rand(2, 3, 3), torch.rand(3, 2, 3))

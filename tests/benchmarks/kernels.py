@@ -4,9 +4,9 @@
 
 What a picture says about the splats that it shows, what holds a graph of nodes together, the robust
 difference of two pictures, finer pictures averaged, and structural similarity, the last three with their
-gradients, each in the size of a fit of 7,000 splats, 96 nodes and 256² pixels; similarity also for a photograph
-of 600². Every figure is the best of several runs, kernel and twin in turn. The rasteriser has a benchmark of
-its own.
+gradients, each in the size of a fit of 7,000 splats, 96 nodes and 256² pixels; similarity also for a
+photograph of 600². Every figure is the best of several runs, kernel and twin in turn. The rasteriser has a
+benchmark of its own.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uni4d_shared.cameras import project, read_transforms, scaled
+from uni4d_shared.conventions import linear_from_srgb, srgb_from_linear
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.types import Camera
 
@@ -187,8 +188,8 @@ class _Flat:
             self._material.diffuse_color = (*mixed.tolist(), float(self._color[3]))
             return
         pixels = self._pixels.reshape(-1, 4).copy()
-        mixed = (1.0 - amount) * _linear(pixels[:, :3]) + amount * self._target
-        pixels[:, :3] = _srgb(mixed)
+        mixed = (1.0 - amount) * linear_from_srgb(pixels[:, :3]) + amount * self._target
+        pixels[:, :3] = srgb_from_linear(mixed)
         self._image.pixels.foreach_set(pixels.ravel())
         self._image.update()
 
@@ -292,15 +293,6 @@ def _averaged(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     rgba = rgba.reshape(height, factor, width, factor, 4).mean(axis=(1, 3))
     rgba[..., :3] /= np.maximum(rgba[..., 3:], 1e-9)
     return np.asarray(np.rint(rgba), np.uint8)
-
-
-def _linear(color: Array) -> Array:
-    return np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
-
-
-def _srgb(light: Array) -> Array:
-    light = np.clip(light, 0.0, 1.0)
-    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 def _shader(material: Any) -> Any:

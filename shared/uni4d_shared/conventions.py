@@ -34,6 +34,7 @@ __all__ = [
     "multiply_quaternions",
     "quaternion_from_matrix",
     "sh0_from_color",
+    "srgb_from_linear",
     "uni3d_cloud_from_world",
     "world_from_gltf",
     "world_to_camera_from_blender_matrix",
@@ -58,6 +59,12 @@ def linear_from_srgb(colors: ArrayLike) -> NDArray[Any]:
     """Linear light of sRGB values in [0, 1], of any shape (IEC 61966-2-1)."""
     c = np.asarray(colors)
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4).astype(c.dtype)
+
+
+def srgb_from_linear(light: ArrayLike) -> NDArray[Any]:
+    """sRGB of linear light, of any shape; what is outside [0, 1] is clipped."""
+    c = np.clip(np.asarray(light), 0.0, 1.0)
+    return np.where(c <= 0.0031308, 12.92 * c, 1.055 * c ** (1 / 2.4) - 0.055).astype(c.dtype)
 
 
 def blender_matrix_from_world_to_camera(world_to_camera: ArrayLike) -> NDArray[np.float64]:

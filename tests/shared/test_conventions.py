@@ -143,3 +143,15 @@ def test_images_are_8_bit_with_straight_alpha_and_rows_from_the_top() -> None:
     assert views.images.dtype == np.uint8
     assert int(pixel[1]) < 2  # what is up in the world is in an upper row
     assert views.images[views.images[..., 3] > 0].tolist() == [[255, 0, 0, 128]]
+
+
+@given(colors=hnp.arrays(np.float64, (4, 3), elements=st.floats(0.0, 1.0)))
+def test_srgb_goes_to_linear_light_and_back(colors: Any) -> None:
+    np.testing.assert_allclose(c.srgb_from_linear(c.linear_from_srgb(colors)), colors, atol=1e-7)
+
+
+def test_srgb_of_known_light() -> None:
+    """Middle grey, the end of the straight part, and what is clipped."""
+    found = c.srgb_from_linear(np.array([-1.0, 0.0, 0.0031308, 0.2140411, 1.0, 3.0], np.float32))
+    np.testing.assert_allclose(found, [0.0, 0.0, 0.04045, 0.5, 1.0, 1.0], atol=1e-5)
+    assert found.dtype == np.float32

@@ -19,13 +19,13 @@ from uni4d.fourd.colors.color_change import ColorChange
 from uni4d.fourd.colors.shading import Shading, shading_of
 from uni4d.fourd.looks import Looks
 from uni4d.fourd.subject import Subject
-from uni4d.library.geometry import TexturedMesh, srgb_from_linear
+from uni4d.library.geometry import TexturedMesh
 from uni4d.splatting.binding import BoundSplats
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.threads import kernels_alone
 from uni4d.splatting.view_loss import ViewLoss
 from uni4d_shared.cameras import bounding_sphere
-from uni4d_shared.conventions import linear_from_srgb
+from uni4d_shared.conventions import linear_from_srgb, srgb_from_linear
 from uni4d_shared.progress import Progress
 from uni4d_shared.types import Splats, ViewSet
 

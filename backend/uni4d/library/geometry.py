@@ -18,7 +18,7 @@ import numpy as np
 from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
 
-from uni4d_shared.conventions import linear_from_srgb
+from uni4d_shared.conventions import linear_from_srgb, srgb_from_linear
 from uni4d_shared.errors import Uni4DError
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "TexturedMesh",
     "normalised",
     "sample_surface",
-    "srgb_from_linear",
     "surface_colors",
 ]
 
@@ -37,12 +36,6 @@ Array = NDArray[Any]
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".off", ".ply", ".stl", ".zip")
 """What can be read; a ``.zip`` holds one OBJ or GLB with its materials and textures."""
-
-
-def srgb_from_linear(color: Array) -> Array:
-    """Linear light in [0, 1] to sRGB (IEC 61966-2-1)."""
-    safe = np.clip(color, 0.0, 1.0)
-    return np.where(safe <= 0.0031308, safe * 12.92, 1.055 * safe ** (1 / 2.4) - 0.055)
 
 
 @frozen(eq=False)

@@ -22,8 +22,10 @@ from torch import Tensor
 
 from uni4d_shared.splat_shapes import LOW_PASS
 
-__all__ = ["LOW_PASS", "Projected", "project", "project_points", "rotation_matrices"]
+__all__ = ["LOW_PASS", "NEAR", "Projected", "project", "project_points", "rotation_matrices"]
 
+NEAR = 1e-3
+"""Metres before the camera; splats that are nearer are left out."""
 _FRUSTUM_LIMIT = 1.3
 
 
@@ -52,7 +54,7 @@ def project_points(
     means: Tensor,  # [..., N, 3] metres, world
     world_to_camera: Tensor,  # [..., 4, 4]
     intrinsics: Tensor,  # [..., 3, 3]
-    near: float = 1e-3,
+    near: float = NEAR,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Pixels ``[..., N, 2]``, depths ``[..., N]`` and whether each is in front of ``near`` ``[..., N]``.
 
@@ -76,7 +78,7 @@ def project(
     width: int,
     height: int,
     *,
-    near: float = 1e-3,
+    near: float = NEAR,
     low_pass: float = LOW_PASS,
 ) -> Projected:
     """Splats nearer than ``near`` metres come back with ``visible`` false and harmless finite values."""

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from uni4d.splatting import cpu, cuda, native, reference
 from uni4d.splatting.model import SplatParameters
-from uni4d.splatting.projection import LOW_PASS
+from uni4d.splatting.projection import LOW_PASS, NEAR
 from uni4d.splatting.scene import AnyCameras, CameraTensors, OtherMoment, Rendered, Scene, broadcast
 from uni4d.splatting.supersampling import averaged, finer_cameras
 
@@ -43,7 +43,7 @@ def rasterise(
     background: Sequence[float] | Tensor = (1.0, 1.0, 1.0),  # [..., 3]
     implementation: Implementation = "auto",
     *,
-    near: float = 1e-3,
+    near: float = NEAR,
     low_pass: float = LOW_PASS,
     antialiased: bool = True,
     finer: int = 1,

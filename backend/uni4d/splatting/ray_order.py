@@ -25,6 +25,7 @@ from scipy.sparse import csr_matrix, vstack
 from scipy.sparse.linalg import LinearOperator, cg
 
 from uni4d.splatting.model import SplatParameters
+from uni4d.splatting.projection import NEAR
 from uni4d.splatting.rasterise import render
 from uni4d_shared.cameras import scaled
 from uni4d_shared.conventions import linear_from_srgb
@@ -48,8 +49,8 @@ _STEPS, _ENOUGH = 30, 1e-3
 """Of conjugate gradients, and share of the residual that may be left."""
 _FAINT = 1e-4
 """Weight along a ray that changes no picture."""
-_NEAR, _NONE = 1e-3, -1e9
-"""Metres before the camera, as the rasteriser's; the reach of what is not so far."""
+_NONE = -1e9
+"""The reach of a splat that is nearer than the rasteriser draws."""
 _CHUNK = 1_000_000
 """Pairs of a ray and a splat that are held in memory at once."""
 
@@ -146,7 +147,7 @@ class _Placed(NamedTuple):
     def of(cls, bodies: _Bodies, camera: Camera) -> _Placed:
         to_camera = camera.world_to_camera[:3]
         places = bodies.means @ to_camera[:, :3].T + to_camera[:, 3]
-        focal, before = camera.intrinsics[[0, 1], [0, 1]], places[:, 2:] > _NEAR
+        focal, before = camera.intrinsics[[0, 1], [0, 1]], places[:, 2:] > NEAR
         slants = places[:, :2] / np.where(before, places[:, 2:], 1.0)
         pixels = slants * focal + camera.intrinsics[:2, 2]
         along = bodies.into @ to_camera[:, :3].T

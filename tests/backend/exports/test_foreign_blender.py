@@ -20,12 +20,11 @@ from uni4d import cli
 from uni4d.exports.animated_mesh import morphing_glb, skinned_glb
 from uni4d.exports.source_mesh import read_source_mesh
 from uni4d.exports.turntable import picture, turntable_cameras
-from uni4d.library.geometry import srgb_from_linear
 from uni4d.splatting.model import SplatParameters
 from uni4d.splatting.ray_order import ray_weights, traced_change
 from uni4d_shared.cameras import write_transforms
 from uni4d_shared.codec import write_file
-from uni4d_shared.conventions import linear_from_srgb
+from uni4d_shared.conventions import linear_from_srgb, srgb_from_linear
 from uni4d_shared.skinning import splats_at, vertices_at
 from uni4d_shared.splats import write_ply
 from uni4d_shared.types import Camera, Gaussians4D

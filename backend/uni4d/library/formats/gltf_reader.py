@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from uni4d.library.formats.glb import TRIANGLES, unpack_glb
 from uni4d.library.formats.members import Members
 from uni4d.library.formats.textures import decode_texture
-from uni4d.library.geometry import Material, Texture, TexturedMesh, srgb_from_linear
-from uni4d_shared.conventions import matrix_from_quaternion, world_from_gltf
+from uni4d.library.geometry import Material, Texture, TexturedMesh
+from uni4d_shared.conventions import matrix_from_quaternion, srgb_from_linear, world_from_gltf
 
 __all__ = ["GltfDocument", "Primitive", "read_glb", "read_gltf"]
 

@@ -20,11 +20,11 @@ from uni4d.config import default_cache
 from uni4d.library.formats.members import ArchiveMembers
 from uni4d.library.formats.obj import parse_mtl
 from uni4d.library.formats.reading import read_archived_mesh
-from uni4d.library.geometry import Material, TexturedMesh, normalised, srgb_from_linear
+from uni4d.library.geometry import Material, TexturedMesh, normalised
 from uni4d.library.sources import Entry, stable_uid
 from uni4d.library.sources.debian import fetch_packages
 from uni4d.library.sources.properties import parse_properties
-from uni4d_shared.conventions import GLTF_TO_WORLD
+from uni4d_shared.conventions import GLTF_TO_WORLD, srgb_from_linear
 from uni4d_shared.errors import Uni4DError
 from uni4d_shared.progress import Progress, silent
 

@@ -99,6 +99,7 @@ class Elasticity:
 
     def __init__(self, ties: Ties, radius: float, stiffness: Stiffness) -> None:
         self._ties, self._radius, self._stiffness = ties, radius, stiffness
+        self._ends, self._arms = ties.ends, torch.stack([ties.arms, ties.other_arms])
 
     def add(self, equations: NormalEquations, state: NodeState, before: NodeState) -> None:
         """Add the priors' share, linearised at ``state``; ``before`` is the frame before."""
@@ -120,10 +121,10 @@ class Elasticity:
         self, equations: NormalEquations, state: NodeState, strain: Strain, stretch: Tensor, bend: Tensor
     ) -> None:
         """Add the squares of the ``strain`` of ``state``, times weights ``[2 E]`` of its two parts."""
-        ties, turns = self._ties, rotation_matrices(state.rotations)
+        turns = rotation_matrices(state.rotations)
         weights = torch.stack([stretch, bend], dim=1)
         if native.available():
-            about = ties.ends, (torch.stack([ties.arms, ties.other_arms]), ties.lengths), turns
+            about = self._ends, (self._arms, self._ties.lengths), turns
             kernels.tie(equations.hessian, equations.gradient, *about, strain, weights, self._radius)
         else:
             self.add_strain_plainly(equations, turns, strain, weights)
@@ -141,7 +142,7 @@ class Elasticity:
         )  # [2 E, 8, 3, 3]
         slopes = slopes.reshape(-1, 2, 4, 3, 3).transpose(2, 3).reshape(-1, 6, 12)
         residuals, weights = torch.cat([*strain], dim=1), weights.repeat_interleave(3, dim=1)
-        equations.add_pairs(residuals, weights, ties.ends, slopes)
+        equations.add_pairs(residuals, weights, self._ends, slopes)
 
     def cost(self, state: NodeState, before: NodeState) -> float:
         """Twice the negative logarithm of the priors, up to a constant."""
